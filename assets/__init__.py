@@ -1,0 +1,1 @@
+"""The batch: Dagster assets, checks, schedules, sensors."""

@@ -1,0 +1,1 @@
+"""Sequential loops over the tape, compiled by numba, each carrying an explicit state."""

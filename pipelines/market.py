@@ -1,0 +1,389 @@
+"""The vocabulary: instruments, sides, flags, and the schema of every table with its units.
+
+`docs/tables.md` is generated from this module (`python -m pipelines.market`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+DAY_US = 86_400_000_000
+GRACE_US = 2_000_000
+"""A time bar closes this long after its end when no later trade has closed it, in microseconds."""
+
+BAR_WIDTHS_US = {
+    "1s": 1_000_000,
+    "1m": 60_000_000,
+    "5m": 300_000_000,
+    "15m": 900_000_000,
+    "1h": 3_600_000_000,
+    "4h": 14_400_000_000,
+    "1d": DAY_US,
+}
+"""Time bars and their width in microseconds; each divides the next, so each rolls up into the next."""
+
+
+class Side(enum.IntEnum):
+    """The aggressor: the side of the taker, as stored in `trades.side`."""
+
+    BUY = 1
+    SELL = -1
+
+
+class Flag(enum.IntFlag):
+    """What is particular about a trade; stored as a list of words in `trades.flags`."""
+
+    OFF_BOOK = 1
+    LIQUIDATION = 2
+    HISTORY = 4
+    REPAIRED = 8
+    LATE = 16
+    AFTER_GAP = 32
+
+    def words(self) -> list[str]:
+        """Return the flags as the words stored in the lake, in ascending order of value."""
+        return [flag.name.lower() for flag in Flag if flag in self and flag.name]
+
+
+class Instrument(NamedTuple):
+    """What is traded where.
+
+    Attributes
+    ----------
+    venue : str
+        Like `binance-usdm`.
+    symbol : str
+        Normalised: `BTC-USDT`, `BTC-USDT-PERP`.
+    native : str
+        The venue's own name: `BTCUSDT`.
+    base, quote : str
+        Assets, from the venue's instruments endpoint where there is one.
+    tick, lot : str
+        Smallest step of price and of size as decimal text; empty where unknown.
+    status : str
+        The venue's word for its state, like `TRADING`.
+    """
+
+    venue: str
+    symbol: str
+    native: str
+    base: str
+    quote: str
+    tick: str = ""
+    lot: str = ""
+    status: str = ""
+
+
+class Column(NamedTuple):
+    """A column: its Arrow type, its meaning with the unit, and the feeds it is computed from."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+    inputs: tuple[str, ...] = ("trades",)
+
+
+class Table(NamedTuple):
+    """A table of the lake: partitioned by `date` and `venue`, rows unique by `key`."""
+
+    name: str
+    doc: str
+    key: tuple[str, ...]
+    sort: tuple[str, ...]
+    columns: tuple[Column, ...]
+    every_epoch: bool = False
+    """Committed at every epoch; the others once a minute of journal time."""
+    newest: bool = False
+    """Rows are written again with a later `as_of`; readers see the newest per key."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of a data file, without the partition columns `date` and `venue`."""
+        return pa.schema([(c.name, c.type) for c in self.columns if c.name != "venue"])
+
+    @property
+    def lake_schema(self) -> pa.Schema:
+        """The Arrow schema as readers see it: partition columns first."""
+        return pa.schema([("date", pa.date32()), ("venue", pa.string()), *((f.name, f.type) for f in self.schema)])
+
+
+_F, _I, _S, _B = pa.float64(), pa.int64(), pa.string(), pa.bool_()
+_VENUE = Column("venue", _S, "where it was traded, like `binance-usdm`; a partition column", ())
+_SYMBOL = Column("symbol", _S, "normalised instrument, like `BTC-USDT-PERP`", ())
+
+
+def _ts(doc: str) -> Column:
+    return Column("ts", TIME, doc)
+
+
+def _end(doc: str = "when the row was complete, in event time (exclusive for bars)") -> Column:
+    return Column("end", TIME, doc)
+
+
+TRADES = Table(
+    "trades",
+    "Every trade received, in tape order (`seq`). `counted` rows feed bars and signals.",
+    ("venue", "symbol", "trade_id"),
+    ("symbol", "seq"),
+    (
+        _VENUE,
+        _SYMBOL,
+        Column("trade_id", _I, "the venue's id; of an aggregated trade, the aggregate's id"),
+        _ts("match time at the venue"),
+        _end("equal to `ts`"),
+        Column("seq", _I, "tape order, rising per instrument and date"),
+        Column("recv_ts", TIME, "when the recorder received it; null where the source has none"),
+        Column("price", _F, "quote currency per unit of base"),
+        Column("size", _F, "units of base"),
+        Column("contracts", _F, "the venue's own number, where it counts in contracts; else null"),
+        Column("side", pa.int8(), "+1: the buyer was the taker; -1: the seller"),
+        Column("tape", _S, "`agg` (fills of one price and side merged by the venue) or `fill`"),
+        Column("first_fill", _I, "first fill id of an aggregate; null for a fill"),
+        Column("last_fill", _I, "last fill id of an aggregate; null for a fill"),
+        Column("fills", pa.int32(), "number of fills"),
+        Column("counted", _B, "feeds bars and signals"),
+        Column("flags", pa.list_(_S), "words: off_book, liquidation, history, repaired, late, after_gap"),
+    ),
+)
+
+BARS = Table(
+    "bars",
+    "Time bars (left closed, UTC), tick, volume and dollar bars. The crossing trade belongs whole to the bar it closes.",
+    ("venue", "symbol", "bar", "ts", "first_id"),
+    ("symbol", "bar", "ts"),
+    (
+        _VENUE,
+        _SYMBOL,
+        Column("bar", _S, "`1s 1m 5m 15m 1h 4h 1d`, `tick:500`, `volume`, `dollar`"),
+        _ts("start of the time bar; else event time of the first trade"),
+        Column("first_id", _I, "trade id of the first trade"),
+        _end("end of the time bar; else event time of the closing trade"),
+        Column("threshold", _F, "trades (tick), units of base (volume), quote currency (dollar); null for time bars"),
+        Column("open", _F, "first price in tape order"),
+        Column("high", _F, "highest price"),
+        Column("low", _F, "lowest price"),
+        Column("close", _F, "last price in tape order"),
+        Column("volume", _F, "units of base"),
+        Column("buy_volume", _F, "units of base where the buyer was the taker"),
+        Column("notional", _F, "sum of price x size, quote currency"),
+        Column("vwap", _F, "notional / volume, formed once from integers"),
+        Column("trades", _I, "rows of the tape"),
+        Column("fills", _I, "fills, as the venue counts trades"),
+        Column("last_id", _I, "trade id of the last trade"),
+        Column("partial", _B, "closed short by the day anchor"),
+        Column("quality", _S, "complete, repaired, gap or late; the worst that holds (gap > late > repaired)"),
+    ),
+)
+
+VPIN = Table(
+    "vpin",
+    "Volume buckets and VPIN = sum |buy - sell| / sum V over the last n complete buckets: "
+    "absolute order imbalance in volume time, not a probability.",
+    ("venue", "symbol", "setting", "bucket"),
+    ("symbol", "setting", "ts"),
+    (
+        _VENUE,
+        _SYMBOL,
+        Column("setting", _S, "`adv50x50`: V = ADV / 50, n = 50; `v10x50`: V = 10 units of base, n = 50"),
+        Column("bucket", _I, "number of the bucket, from 0 in each date"),
+        _ts("event time of the first trade in the bucket"),
+        _end("event time of the closing trade"),
+        Column("bucket_volume", _F, "V, units of base"),
+        Column("buy_volume", _F, "units of base where the buyer was the taker"),
+        Column("imbalance", _F, "|buy - sell| of the bucket, units of base"),
+        Column("vpin_flag", _F, "VPIN from aggressor flags, 0 to 1; null until n buckets are complete"),
+        Column("vpin_bvc", _F, "VPIN by bulk volume classification, 0 to 1; null (not computed yet)"),
+        Column("pct", _F, "share of the past VPIN values that are at most this one; null until enough are known"),
+        Column("null_low", _F, "m - 1.96 s: low end of VPIN under independent signs"),
+        Column("null_high", _F, "m + 1.96 s: high end of VPIN under independent signs"),
+        Column("partial", _B, "closed short by the day anchor; enters no window"),
+        Column("gap", _B, "the window of n buckets holds one that spans a hole in the tape"),
+    ),
+)
+
+ALERTS = Table(
+    "alerts",
+    "What stood out, as found by detectors. A live alert is never removed or replaced.",
+    ("alert_id",),
+    ("symbol", "ts"),
+    (
+        Column("alert_id", _S, "hash of what it is about (source, version, settings, instrument, closing trade or bar)"),
+        _VENUE,
+        _SYMBOL,
+        _ts("event time of what it is about"),
+        _end("when that was complete, in event time"),
+        Column("source", _S, "detector, rule or agent"),
+        Column("detector", _S, "`big_trade`, `volume_surge`, `vpin_high`"),
+        Column("version", _I, "version of the detector's definition"),
+        Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
+        Column("score", _F, "the measure that was tested, in the detector's own unit"),
+        Column("threshold", _F, "what the score was held against"),
+        Column("label", _S, "one line for a person"),
+        Column("details", _S, "JSON: the figures behind it"),
+        Column("origin", _S, "live or history"),
+    ),
+    every_epoch=True,
+)
+
+GAPS = Table(
+    "gaps",
+    "The gap ledger: what is missing, why, and what became of it. Newest row per key by `as_of`.",
+    ("venue", "symbol", "feed", "ts"),
+    ("symbol", "ts", "as_of"),
+    (
+        _VENUE,
+        _SYMBOL,
+        Column("feed", _S, "`trades` or `quotes`"),
+        _ts("event time of the last trade before the hole"),
+        _end("event time of the first trade after the hole"),
+        Column("from_id", _I, "first missing id; null where ids are not contiguous"),
+        Column("to_id", _I, "last missing id; null where ids are not contiguous"),
+        Column("reason", _S, "reconnect, missing_ids, restart, shed ..."),
+        Column("status", _S, "open, repaired, unfillable or shed"),
+        Column("as_of", TIME, "journal time at which this was so"),
+    ),
+    every_epoch=True,
+    newest=True,
+)
+
+KLINES = Table(
+    "klines",
+    "The venue's own candles, kept to check ours against; they feed no kernel.",
+    ("venue", "symbol", "interval", "ts"),
+    ("symbol", "interval", "ts"),
+    (
+        _VENUE,
+        _SYMBOL,
+        Column("interval", _S, "`1m` or `1d`", ("klines",)),
+        _ts("start of the candle"),
+        _end("end of the candle"),
+        Column("open", _F, "quote currency per unit of base", ("klines",)),
+        Column("high", _F, "quote currency per unit of base", ("klines",)),
+        Column("low", _F, "quote currency per unit of base", ("klines",)),
+        Column("close", _F, "quote currency per unit of base", ("klines",)),
+        Column("volume", _F, "units of base", ("klines",)),
+        Column("notional", _F, "quote currency", ("klines",)),
+        Column("fills", _I, "fills, as the venue counts trades", ("klines",)),
+        Column("taker_buy_volume", _F, "units of base", ("klines",)),
+        Column("taker_buy_notional", _F, "quote currency", ("klines",)),
+    ),
+)
+
+INSTRUMENTS = Table(
+    "instruments",
+    "Instruments as the venue described them, each time that changed.",
+    ("venue", "symbol", "ts"),
+    ("symbol", "ts"),
+    (
+        _VENUE,
+        _SYMBOL,
+        _ts("journal time at which it was learnt"),
+        _end("equal to `ts`"),
+        Column("native", _S, "the venue's own name", ("instruments",)),
+        Column("base", _S, "base asset", ("instruments",)),
+        Column("quote", _S, "quote asset", ("instruments",)),
+        Column("tick", _F, "smallest step of price; null where unknown", ("instruments",)),
+        Column("lot", _F, "smallest step of size; null where unknown", ("instruments",)),
+        Column("status", _S, "the venue's word for its state", ("instruments",)),
+    ),
+)
+
+INPUTS = Table(
+    "inputs",
+    "Everything but the tape that can change a result: settings, reference volumes, seeds. Kept for ever.",
+    ("venue", "kind", "hash", "ts"),
+    ("kind", "ts"),
+    (
+        Column("venue", _S, "the venue it concerns, or `all`; a partition column", ()),
+        Column("kind", _S, "settings, reference, seed or source", ("settings",)),
+        Column("hash", _S, "first 16 hex digits of the SHA-256 of `value`", ("settings",)),
+        _ts("journal time from which it holds"),
+        _end("equal to `ts`"),
+        Column("value", _S, "JSON", ("settings",)),
+    ),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    "Input that was refused, with the reason and the frame as received (cut at 4,096 characters).",
+    ("venue", "segment", "offset", "part"),
+    ("ts",),
+    (
+        _VENUE,
+        Column("symbol", _S, "as far as known; else null", ()),
+        _ts("journal time of receipt"),
+        _end("equal to `ts`"),
+        Column("reason", _S, "what was wrong, in one line"),
+        Column("frame", _S, "the frame; bytes that are not UTF-8 are replaced"),
+        Column("segment", _S, "journal segment, or the source file"),
+        Column("offset", _I, "byte offset in it, or the line"),
+        Column("part", pa.int32(), "which row of a frame that holds several"),
+    ),
+)
+
+COVERAGE = Table(
+    "coverage",
+    "How far the flow has come: one row a venue and minute of journal time, trades or none.",
+    ("venue", "shard", "ts"),
+    ("shard", "ts"),
+    (
+        _VENUE,
+        Column("shard", _S, "which recorder and flow", ()),
+        _ts("journal time, start of the minute"),
+        _end("the venue's time reached: journal time less the venue's clock offset"),
+        Column("offset_us", _I, "the venue's clock offset (receive time less venue time), microseconds"),
+        Column("segment", _S, "journal segment reached"),
+        Column("position", _I, "byte offset in it"),
+        Column("trades", _I, "trades stored since the flow's state began"),
+    ),
+)
+
+SEALS = Table(
+    "seals",
+    "Dates that are finished: their rows are final unless a newer seal says otherwise.",
+    ("venue", "symbol", "ts"),
+    ("symbol", "ts"),
+    (
+        _VENUE,
+        _SYMBOL,
+        _ts("start of the date sealed"),
+        _end("end of the date sealed"),
+        Column("source", _S, "where its trades came from"),
+        Column("trades", _I, "counted trades"),
+        Column("volume", _F, "units of base"),
+        Column("notional", _F, "quote currency"),
+        Column("as_of", TIME, "event time of the last trade of the tape it came from"),
+    ),
+    newest=True,
+)
+
+TABLES = {
+    t.name: t
+    for t in (TRADES, BARS, VPIN, ALERTS, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)
+}
+
+
+def describe() -> str:
+    """Return `docs/tables.md`: every table and column with type, unit and inputs."""
+    out = [
+        "# Tables",
+        "",
+        "Generated from `pipelines/market.py` by `make docs`; do not edit.",
+        "",
+        "Every table is a Delta table under `<lake>/<table>/`, partitioned by `date` (the UTC date of `ts`; of"
+        " tick, volume and dollar bars and VPIN buckets, that of the closing trade) and `venue`."
+        " All times are `timestamp[us, UTC]`. Unknown is null; nothing is NaN or infinite.",
+    ]
+    for table in TABLES.values():
+        out += ["", f"## {table.name}", "", table.doc, "", f"Key: `{', '.join(table.key)}`.", ""]
+        out += ["| column | type | meaning | inputs |", "|---|---|---|---|"]
+        out += [f"| `{c.name}` | {c.type} | {c.doc.replace('|', chr(92) + '|')} | {', '.join(c.inputs)} |" for c in table.columns]
+    return "\n".join(out) + "\n"
+
+
+if __name__ == "__main__":
+    print(describe(), end="")

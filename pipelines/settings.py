@@ -1,0 +1,258 @@
+"""One typed settings tree: `tapeflow.yaml` and TAPEFLOW_* variables, all faults told at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from pipelines.market import BAR_WIDTHS_US
+
+CONFIG = "tapeflow.yaml"
+VENUES = ("binance-spot", "binance-usdm", "demo")
+_VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
+
+
+class SettingsError(Exception):
+    """Settings that cannot work. `faults` lists every fault found, each with its place and a remedy."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _bar(name: str) -> str:
+    if name in BAR_WIDTHS_US or name in ("volume", "dollar") or re.fullmatch(r"tick:[1-9]\d*", name):
+        return name
+    raise ValueError(f"unknown bar {name!r}; use {', '.join(BAR_WIDTHS_US)}, tick:N, volume or dollar")
+
+
+def _vpin(name: str) -> str:
+    match = _VPIN.fullmatch(name)
+    if not match or float(match[2]) <= 0 or int(match[3]) <= 0:
+        raise ValueError(f"unknown VPIN setting {name!r}; use adv50x50 (V = ADV / 50, n = 50) or v10x50 (V = 10, n = 50)")
+    return name
+
+
+def vpin_terms(name: str) -> tuple[str, str, int]:
+    """Split a VPIN setting into its kind (`adv` or `v`), its first number as text, and n."""
+    match = _VPIN.fullmatch(name)
+    if match is None:
+        raise ValueError(f"unknown VPIN setting {name!r}")
+    return match[1], match[2], int(match[3])
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Venue(_Part):
+    """A venue to record."""
+
+    symbols: tuple[str, ...] = Field(description="like BTC-USDT or the venue's own BTCUSDT")
+    quotes: bool = Field(False, description="record best quotes too (much volume)")
+    redundancy: Literal[1, 2] = Field(1, description="sockets per feed")
+
+
+class BigTrade(_Part):
+    """Log-notional z-score of sweep-merged trades against the `window` sweeps before."""
+
+    window: int = Field(1000, ge=30, le=10_000)
+    z: float = Field(4.0, gt=0)
+    floor: float = Field(100_000.0, ge=0, description="smallest notional in quote currency (USD) that can alert")
+
+
+class VolumeSurge(_Part):
+    """z of ln(1 + volume) against the `window` bars before, and relative volume."""
+
+    bar: Literal["1s", "1m", "5m", "15m", "1h"] = "1m"
+    window: int = Field(60, ge=10, le=10_000)
+    z: float = Field(4.0, gt=0)
+    rvol: float = Field(3.0, ge=1)
+
+
+class VpinHigh(_Part):
+    """VPIN's trailing percentile reaching `pct` from below."""
+
+    pct: float = Field(0.95, gt=0, le=1)
+
+
+class Detectors(_Part):
+    """The anomaly detectors."""
+
+    big_trade: BigTrade = BigTrade()
+    volume_surge: VolumeSurge = VolumeSurge()
+    vpin_high: VpinHigh = VpinHigh()
+
+
+class Kernels(_Part):
+    """All settings that change a result; the recorder journals them, the flow takes them from there."""
+
+    bars: tuple[Annotated[str, AfterValidator(_bar)], ...] = (*BAR_WIDTHS_US, "tick:500", "volume", "dollar")
+    vpin: tuple[Annotated[str, AfterValidator(_vpin)], ...] = ("adv50x50",)
+    percentile_window: int = Field(1500, ge=10, le=100_000, description="past VPIN values a percentile is taken over")
+    percentile_min: int = Field(250, ge=2, description="past values needed before there is a percentile")
+    bucket_volume: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)?$",
+        description="X adds the setting vXx50 and, where no average daily volume is known, stands for ADV = 50 X",
+    )
+    detectors: Detectors = Detectors()
+
+    def canonical(self) -> bytes:
+        """Return the settings as the JSON that is journaled and hashed."""
+        return self.model_dump_json().encode()
+
+    def vpin_settings(self) -> tuple[str, ...]:
+        """Return the VPIN settings, with the one that `bucket_volume` adds."""
+        if self.bucket_volume is None:
+            return self.vpin
+        extra = f"v{self.bucket_volume}x50"
+        return self.vpin if extra in self.vpin else (*self.vpin, extra)
+
+
+class Ports(_Part):
+    """Ports on this machine."""
+
+    dagster: int = Field(3000, ge=1, le=65535)
+    metrics: int = Field(3030, ge=1, le=65535)
+    demo: int = Field(8765, ge=1, le=65535)
+
+
+class Journal(_Part):
+    """The journal of raw frames."""
+
+    segment_mb: int = Field(64, ge=1, le=4096)
+    segment_minutes: int = Field(15, ge=1, le=1440)
+    keep_days: int = Field(3, ge=3, description="UTC dates kept; never past what the flow has consumed")
+
+
+class Demo(_Part):
+    """The demo exchange's market."""
+
+    seed: int = 7
+    symbols: tuple[str, ...] = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
+    rate: float = Field(20.0, gt=0, le=10_000, description="mean trades a second over all symbols")
+    recording: Path | None = Field(None, description="play this capture instead of the generated market")
+    speed: float = Field(1.0, gt=0, le=1000, description="exchange seconds per second; the demo's recorder scales its clock")
+
+
+class Settings(BaseSettings):
+    """All settings; see `tapeflow init` for the file with every default commented."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAPEFLOW_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True, yaml_file=CONFIG
+    )
+
+    data: Path = Field(Path("data"), description="folder of journal, lake, recovery store, Dagster home and logs")
+    lake: str | None = Field(None, description="path or s3:// URL; default <data>/lake")
+    shard: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    venues: dict[str, Venue] = Field(default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))})
+    endpoints: dict[str, str] = Field(
+        default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
+    )
+    kernels: Kernels = Kernels()
+    ports: Ports = Ports()
+    journal: Journal = Journal()
+    demo: Demo = Demo()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, `.env`, then the file named by TAPEFLOW_CONFIG."""
+        path = os.environ.get("TAPEFLOW_CONFIG", CONFIG)
+        return init_settings, env_settings, dotenv_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+
+    @property
+    def lake_root(self) -> str:
+        """Where the lake is."""
+        return self.lake or str(self.data / "lake")
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where this shard's journal is."""
+        return self.data / "journal" / self.shard
+
+    @property
+    def recovery_dir(self) -> Path:
+        """Where this shard's Bytewax recovery store is."""
+        return self.data / "recovery" / self.shard
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its history."""
+        return (self.data / "dagster").absolute()
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the processes' JSON logs are."""
+        return self.data / "logs"
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Raises
+    ------
+    SettingsError
+        With every fault found: unknown venues and keys, values out of range, a file that is no YAML.
+    """
+    path = os.environ.get("TAPEFLOW_CONFIG", CONFIG)
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError([f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]) from None
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{path}: no valid YAML: {' '.join(str(error).split())}"]) from None
+    faults = [
+        f"{path}: venues.{name}: unknown venue; use {', '.join(VENUES)}" for name in settings.venues if name not in VENUES
+    ]
+    if settings.demo.speed != 1 and any(v != "demo" for v in settings.venues):
+        faults.append(f"{path}: demo.speed: only venue demo runs on a scaled clock; remove the other venues or set it to 1")
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def digest(value: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of `value`, as stored in `inputs.hash`."""
+    return hashlib.sha256(value).hexdigest()[:16]
+
+
+def demo_settings(base: Settings) -> Settings:
+    """Return the settings of the demo: venue `demo` alone, everything under `<data>/demo`, quick to show something."""
+    return base.model_copy(
+        update={
+            "data": base.data / "demo",
+            "lake": None,
+            "venues": {"demo": Venue(symbols=base.demo.symbols)},
+            "endpoints": {"demo": f"http://127.0.0.1:{base.ports.demo}"},
+            "kernels": Kernels(
+                vpin=("adv50x50", "v0.5x50"),
+                percentile_window=300,
+                percentile_min=20,
+                detectors=Detectors(
+                    big_trade=BigTrade(window=200, z=3.0, floor=20_000.0),
+                    volume_surge=VolumeSurge(bar="1s", window=60, z=3.0, rvol=3.0),
+                    vpin_high=VpinHigh(pct=0.95),
+                ),
+            ),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What is kept: the journal of raw frames and the lake of Delta tables."""
