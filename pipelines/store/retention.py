@@ -1,0 +1,74 @@
+"""What may be deleted from a journal: what is old enough and what the flow will never read again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import msgspec
+
+from pipelines.store.journal import read, segments
+
+
+class Consumed(msgspec.Struct, frozen=True):
+    """How far the flow has come for good: nothing before it will be read again."""
+
+    segment: str
+    offset: int
+
+
+def publish_consumed(folder: Path, segment: str, offset: int) -> None:
+    """Tell retention how far the flow has come; call it when the position is durable in the recovery store."""
+    target = folder / "consumed.json"
+    temporary = target.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.encode(Consumed(segment, offset)))
+    temporary.replace(target)
+
+
+def consumed(folder: Path) -> Consumed | None:
+    """Return how far the flow has come; None where it never said, or where the file is damaged."""
+    try:
+        return msgspec.json.decode((folder / "consumed.json").read_bytes(), type=Consumed)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def last_ns(path: Path) -> int | None:
+    """Return the receive time of the last record of a segment, up to the first that is damaged; None where it has none."""
+    last, offset = None, 0
+    while (batch := read(path, offset)) is not None:
+        last, offset = int(batch.recv_ns[-1]), batch.end
+    return last
+
+
+def expire(folder: Path, keep_days: int, today: dt.date, consumed_segment: str | None) -> list[str]:
+    """Delete the oldest segments of a journal.
+
+    Parameters
+    ----------
+    folder : Path
+    keep_days : int
+        A segment goes when its last record is of a UTC date more than `keep_days` before `today`.
+    today : date
+        The UTC date of the journal's clock.
+    consumed_segment : str or None
+        Where the flow is; that segment and all behind it stay. None: the flow never said, nothing goes.
+
+    Returns
+    -------
+    list of str
+        The names of the segments deleted, oldest first.
+    """
+    gone: list[str] = []
+    if consumed_segment is None:
+        return gone
+    for path in segments(folder):
+        if path.name >= consumed_segment or _date(last_ns(path) or 0) >= today - dt.timedelta(keep_days):
+            break
+        path.unlink()
+        gone.append(path.name)
+    return gone
+
+
+def _date(ns: int) -> dt.date:
+    return dt.datetime.fromtimestamp(ns // 10**9, dt.UTC).date()

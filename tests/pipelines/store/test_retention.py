@@ -1,0 +1,54 @@
+"""What may be deleted from a journal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from pipelines.records import Kind
+from pipelines.store.journal import segments
+from pipelines.store.journal_writer import Writer
+from pipelines.store.retention import Consumed, consumed, expire, last_ns, publish_consumed
+from pipelines.store.segment import Record
+
+DAY = 86_400 * 10**9
+START = 20_000 * DAY  # 2024-10-04
+
+
+def journal(folder: Path, days: int) -> list[str]:
+    """Write a segment a day, the last record one ns before midnight."""
+    for day in range(days):
+        with Writer(folder) as writer:
+            writer.write([Record(START + day * DAY, 0, Kind.HEARTBEAT, b""), Record(START + (day + 1) * DAY - 1, 0, 2, b"")])
+    return [path.name for path in segments(folder)]
+
+
+def test_old_segments_go_and_whole_dates_stay(tmp_path: Path) -> None:
+    names = journal(tmp_path, 6)
+    today = dt.date(2024, 10, 4) + dt.timedelta(5)
+    assert expire(tmp_path, 3, today, names[-1]) == names[:2]
+    assert [path.name for path in segments(tmp_path)] == names[2:]
+    assert expire(tmp_path, 3, today, names[-1]) == []
+
+
+def test_nothing_at_or_past_what_the_flow_has_consumed_goes(tmp_path: Path) -> None:
+    names = journal(tmp_path, 4)
+    later = dt.date(2030, 1, 1)
+    assert expire(tmp_path, 3, later, None) == []
+    assert expire(tmp_path, 3, later, names[2]) == names[:2]
+    assert [path.name for path in segments(tmp_path)] == names[2:]
+
+
+def test_progress_is_published_and_read(tmp_path: Path) -> None:
+    assert consumed(tmp_path) is None
+    publish_consumed(tmp_path, "seg-0000000003.tfj", 77)
+    assert consumed(tmp_path) == Consumed("seg-0000000003.tfj", 77)
+    (tmp_path / "consumed.json").write_text("{")
+    assert consumed(tmp_path) is None
+
+
+def test_the_last_time_of_a_segment_is_that_of_its_last_record(tmp_path: Path) -> None:
+    names = journal(tmp_path, 1)
+    assert last_ns(tmp_path / names[0]) == START + DAY - 1
+    Writer(tmp_path).close()
+    assert last_ns(segments(tmp_path)[-1]) is None
