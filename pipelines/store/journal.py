@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipelines.records import Batch, Kind
-from pipelines.store.segment import BAD, HEADER, SHORT, resume, scan
+from pipelines.store.segment import HEADER, SHORT, WHOLE, resume, scan
 
 READ_BYTES: Final = 8 << 20
 _NAME = re.compile(r"seg-(\d{10})\.tfj")
@@ -104,6 +104,34 @@ def read(path: Path, offset: int = 0, max_records: int = 1 << 62, max_bytes: int
     return _read(path, offset, max_records, max_bytes)[0]
 
 
+def _damage(path: Path, offset: int, status: int, *, final: bool) -> Damage | None:
+    """Return what to pass over at `offset`; None where nothing lies there or, unless `final`, where it may still grow."""
+    if status == WHOLE or (status == SHORT and not final):
+        return None
+    data = _load(path, offset, 1 << 62)
+    at = resume(data, 1, _LAST_KIND)
+    if at < 0 and not final:
+        return None
+    reason = "torn tail" if status == SHORT and at < 0 else "damaged record"
+    return Damage(path.name, offset, at if at >= 0 else len(data), reason)
+
+
+def contents(path: Path) -> Iterator[Batch | Damage]:
+    """Yield all that a segment holds: its records, and the bytes that are none."""
+    offset = 0
+    while True:
+        batch, status = _read(path, offset, 1 << 62, READ_BYTES)
+        damage = None if batch is not None else _damage(path, offset, status, final=True)
+        if batch is not None:
+            yield batch
+            offset = batch.end
+        elif damage is not None:
+            yield damage
+            offset += damage.length
+        else:
+            return
+
+
 class Tail:
     """Follows a journal from a position on, across segments, for as long as it grows.
 
@@ -146,9 +174,14 @@ class Tail:
             if batch is not None:
                 self.offset = batch.end
                 return batch
-            if not self._pass_over(status, final=newer is not None):
-                if newer is None:
-                    return None
+            damage = _damage(self.folder / self.segment, self.offset, status, final=newer is not None)
+            if damage is not None:
+                log.warning("journal: %s:%d: %d bytes passed over: %s", *damage)
+                self.damage.append(damage)
+                self.offset += damage.length
+            elif newer is None:
+                return None
+            else:
                 self.segment, self.offset = newer, 0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -171,21 +204,6 @@ class Tail:
             f"{self.folder / self.segment} was deleted before it was read; "
             "run `tapeflow rebuild` to begin again from what the journal still holds"
         )
-
-    def _pass_over(self, status: int, *, final: bool) -> bool:
-        """Move behind bytes that are no record; False where the segment holds nothing more for now."""
-        if status not in (BAD, SHORT) or (status == SHORT and not final):
-            return False
-        data = _load(self.folder / self.segment, self.offset, 1 << 62)
-        at = resume(data, 1, _LAST_KIND)
-        if at < 0 and not final:
-            return False
-        length = at if at >= 0 else len(data)
-        reason = "torn tail" if status == SHORT and at < 0 else "damaged record"
-        self.damage.append(Damage(self.segment, self.offset, length, reason))
-        log.warning("journal damage: %s at %s:%d, %d bytes passed over", reason, self.segment, self.offset, length)
-        self.offset += length
-        return at >= 0
 
 
 def behind(folder: Path, segment: str, offset: int) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.store.journal import read, segments
+from pipelines.records import Batch
+from pipelines.store.journal import contents, segments
 
 
 class Consumed(msgspec.Struct, frozen=True):
@@ -34,10 +35,11 @@ def consumed(folder: Path) -> Consumed | None:
 
 
 def last_ns(path: Path) -> int | None:
-    """Return the receive time of the last record of a segment, up to the first that is damaged; None where it has none."""
-    last, offset = None, 0
-    while (batch := read(path, offset)) is not None:
-        last, offset = int(batch.recv_ns[-1]), batch.end
+    """Return the receive time of the last record of a segment; None where it has none."""
+    last = None
+    for part in contents(path):
+        if isinstance(part, Batch):
+            last = int(part.recv_ns[-1])
     return last
 
 

@@ -1,0 +1,100 @@
+"""What a recorder must know of the journal when it starts again: how far each tape went, and which holes are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pipelines.records import Batch, Connect, Gap, Kind, Repair, split_head
+from pipelines.store.journal import contents, segments
+
+LIMIT_BYTES: Final = 256 << 20
+Tape = tuple[str, str]
+"""Venue and native symbol."""
+FrameIds = Callable[[str, bytes], tuple[str, int, int] | None]
+"""Of a venue's frame, the native symbol and its first and last id; None where it bears no trade."""
+RestId = Callable[[str, bytes], int | None]
+"""Of a venue's REST answer, the last id; None where it holds none."""
+
+
+class Memory(NamedTuple):
+    """What the journal remembers.
+
+    Attributes
+    ----------
+    last : dict
+        The greatest trade id that was journaled, per venue and native symbol.
+    open : list of Gap
+        Holes that were opened and not closed. Where the last missing id was not known, `to_id` is the greatest id.
+    """
+
+    last: dict[Tape, int]
+    open: list[Gap]
+
+
+def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId, limit_bytes: int = LIMIT_BYTES) -> Memory:
+    """Read the newest segments back until the last id of every tape is known; beyond the newest, at most `limit_bytes`."""
+    last: dict[Tape, int] = {}
+    live: set[Tape] = set()  # a repair may be of an old hole and does not tell how far the tape went
+    gaps: list[list[tuple[int, Gap]]] = []
+    room = limit_bytes
+    for path in reversed(segments(folder)):
+        room -= path.stat().st_size
+        if gaps and (room < 0 or tapes <= live):
+            break
+        found = _segment(path, frame_ids, rest_id)
+        live |= found.frames.keys()
+        for tape, number in [*found.frames.items(), *found.repairs.items()]:
+            _raise(last, tape, number)
+        gaps.append(found.gaps)
+    held: dict[tuple[str, str, int | None], Gap] = {}
+    for kind, gap in (change for changes in reversed(gaps) for change in changes):
+        key = (gap.venue, gap.symbol, gap.from_id)
+        if kind == Kind.GAP_OPEN:
+            held[key] = gap
+        else:
+            held.pop(key, None)
+    return Memory(last, [_bounded(gap, last) for gap in held.values() if gap.from_id is not None])
+
+
+class _Found(NamedTuple):
+    frames: dict[Tape, int]
+    repairs: dict[Tape, int]
+    gaps: list[tuple[int, Gap]]
+
+
+def _segment(path: Path, frame_ids: FrameIds, rest_id: RestId) -> _Found:
+    """Return the greatest ids, and the gaps opened and closed, of one segment."""
+    found = _Found({}, {}, [])
+    venues: dict[int, str] = {}
+    for batch in contents(path):
+        if not isinstance(batch, Batch):
+            continue
+        for kind, connection, payload in zip(batch.kind.tolist(), batch.connection.tolist(), batch.payload, strict=True):
+            if kind == Kind.FRAME:
+                venue = venues.get(connection)
+                ids = frame_ids(venue, payload) if venue else None
+                if venue and ids:
+                    _raise(found.frames, (venue, ids[0]), ids[2])
+            elif kind == Kind.CONNECT:
+                venues[connection] = msgspec.json.decode(payload, type=Connect).venue
+            elif kind == Kind.REPAIR:
+                head, body = split_head(payload)
+                repair = msgspec.json.decode(head, type=Repair)
+                _raise(found.repairs, (repair.venue, repair.symbol), rest_id(repair.venue, body))
+            elif kind in (Kind.GAP_OPEN, Kind.GAP_CLOSE):
+                found.gaps.append((kind, msgspec.json.decode(payload, type=Gap)))
+    return found
+
+
+def _raise(greatest: dict[Tape, int], tape: Tape, number: int | None) -> None:
+    if number is not None:
+        greatest[tape] = max(greatest.get(tape, number), number)
+
+
+def _bounded(gap: Gap, last: dict[Tape, int]) -> Gap:
+    end = gap.to_id if gap.to_id is not None else last.get((gap.venue, gap.symbol))
+    return Gap(gap.venue, gap.symbol, gap.feed, gap.reason, gap.status, gap.from_id, end)

@@ -1,0 +1,56 @@
+"""The command `tapeflow journal`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.records import Kind
+from pipelines.store.journal import segments
+from pipelines.store.journal_writer import Writer
+from pipelines.store.segment import Record
+from tapeflow.journal_command import app
+
+T = 1_700_000_000 * 10**9
+run = CliRunner().invoke
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for k in range(2):
+        with Writer(tmp_path) as writer:
+            writer.write([Record(T + k * 10**9, 4, Kind.FRAME, b'{"k":%d}' % k), Record(T + k * 10**9, 0, Kind.HEARTBEAT, b"")])
+    return tmp_path
+
+
+def test_list(folder: Path) -> None:
+    rows = json.loads(run(app, ["list", str(folder), "--json"]).stdout)
+    assert [row["state"] for row in rows] == ["unread", "open"]
+    assert "2023-11-14 22:13:20" in run(app, ["list", str(folder)], env={"COLUMNS": "200"}).stdout
+
+
+def test_verify_exits_1_on_damage_of_a_closed_segment(folder: Path) -> None:
+    assert run(app, ["verify", str(folder)]).exit_code == 0
+    path = segments(folder)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    result = run(app, ["verify", str(folder), "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)[0]["damage"][0]["reason"] == "torn tail"
+
+
+def test_print(folder: Path) -> None:
+    result = run(app, ["print", str(folder), "--start", "2023-11-14T22:13:21", "--kind", "frame", "--json"])
+    assert [json.loads(line)["payload"] for line in result.stdout.splitlines()] == [{"k": 1}]
+    assert run(app, ["print", str(folder), "--limit", "1"]).stdout.split()[-3:] == ["frame", '{"k":', "0}"]
+
+
+def test_refusals_say_what_to_do_with_exit_status_2(folder: Path, tmp_path: Path) -> None:
+    result = run(app, ["print", str(folder), "--kind", "frames"])
+    assert result.exit_code == 2
+    assert "unknown kind 'frames'; use frame, heartbeat" in result.stderr
+    result = run(app, ["list", str(tmp_path / "nowhere")])
+    assert result.exit_code == 2
+    assert "no journal at" in result.stderr
