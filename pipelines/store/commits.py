@@ -30,7 +30,7 @@ CONFIGURATION = {
 TRIES = 200
 
 
-class LakeError(Exception):
+class LakeError(ValueError):
     """The lake cannot do what was asked; the message says why and what to do."""
 
 
