@@ -202,6 +202,8 @@ VPIN = Table(
         Column("null_high", _F, "m + 1.96 s: high end of VPIN under independent signs"),
         Column("partial", _B, "closed short by the day anchor; enters no window"),
         Column("gap", _B, "the window of n buckets holds one that spans a hole in the tape"),
+        Column("spans_gap", _B, "this bucket itself spans a hole in the tape"),
+        Column("squares", _F, "sum of piece x size of its trade, base units squared; u = sum of it / sum of volume"),
     ),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from pipelines.market import BAR_WIDTHS_US
@@ -104,6 +104,12 @@ class Kernels(_Part):
         description="X adds the setting vXx50 and, where no average daily volume is known, stands for ADV = 50 X",
     )
     detectors: Detectors = Detectors()
+
+    @model_validator(mode="after")
+    def _surge_bar_is_stored(self) -> Kernels:
+        if self.detectors.volume_surge.bar not in self.bars:
+            raise ValueError(f"detectors.volume_surge.bar is {self.detectors.volume_surge.bar}, which is not among bars; add it")
+        return self
 
     def canonical(self) -> bytes:
         """Return the settings as the JSON that is journaled and hashed."""

@@ -33,6 +33,7 @@ ROW = np.dtype(
         ("kind", np.int8),  # TRADE, CLOCK or VOID
         # set on the way, not by decoders:
         ("counted", np.bool_),
+        ("late", np.int16),  # bit k: its own k-th time bar (market.BAR_WIDTHS_US) had been closed by the clock
         ("eff", np.int64),  # event time as kernels see it: never falls, us
         ("seq", np.int64),
         ("ticks", np.int64),  # price in units of 10**-price exponent of the instrument

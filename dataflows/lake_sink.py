@@ -1,0 +1,100 @@
+"""The Bytewax sink: the first write after a snapshot proves it durable, and commits what it marked as due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from pipelines.engine import Output
+from pipelines.store.lake import Lake
+from pipelines.store.staging import Staging
+
+MINUTE_NS = 60_000_000_000
+
+
+class Arrival(NamedTuple):
+    """What reaches the sink: rows, and where the source stood behind them.
+
+    Attributes
+    ----------
+    output : Output
+    segment, offset : str, int
+        Where the next batch begins.
+    flush : bool
+        The source is at its end: stage everything.
+    """
+
+    output: Output
+    segment: str
+    offset: int
+    flush: bool = False
+
+
+Report = Callable[[Arrival, list[str]], None]
+"""Called when a snapshot has become durable: with the last arrival that it covers, and the tables committed."""
+
+
+class LakePart(StatefulSinkPartition[Arrival, dict[str, Any]]):
+    """One shard's rows into the lake."""
+
+    def __init__(
+        self, root: str, writer: str, metadata: dict[str, str], state: dict[str, Any] | None, report: Report, *, live: bool
+    ) -> None:
+        self.minute: int = state["minute"] if state else -1
+        self.staging = Staging(Lake(root), writer, metadata, state["staging"] if state else None)
+        self.report = report
+        self.live = live
+        self.last: Arrival | None = None
+        self.flush = False
+        self.covered: Arrival | None = None
+
+    def write_batch(self, items: list[Arrival]) -> None:
+        """Commit what the snapshot before this epoch marked as due, then buffer."""
+        if self.covered is not None:
+            self.report(self.covered, self.staging.publish())
+            self.covered = None
+        for item in items:
+            for table, rows in item.output.tables:
+                self.staging.add(table, rows)
+            self.flush |= item.flush
+            self.last = item
+
+    def snapshot(self) -> dict[str, Any]:
+        """Stage, and return what is on its way."""
+        minute = self.last.output.journal_ns // MINUTE_NS if self.last else self.minute
+        turned = self.live and minute > self.minute
+        self.minute = minute
+        self.covered = self.last or self.covered
+        return {"staging": self.staging.snapshot(minute=turned, everything=self.flush), "minute": self.minute}
+
+    def close(self) -> None:
+        """Commit nothing: this is called after a failure too."""
+
+
+class LakeSink(FixedPartitionedSink[Arrival, dict[str, Any]]):
+    """Writes the rows of one shard into the lake, exactly once.
+
+    Parameters
+    ----------
+    root : str
+        Of the lake.
+    shard : str
+        The one partition.
+    writer, metadata
+        As of `Staging`.
+    live : bool
+        Commit once a minute of journal time, alerts and gaps every epoch; else only at the end.
+    """
+
+    def __init__(self, root: str, shard: str, writer: str, metadata: dict[str, str], report: Report, *, live: bool) -> None:
+        self.root, self.shard, self.writer, self.metadata, self.report, self.live = root, shard, writer, metadata, report, live
+
+    def list_parts(self) -> list[str]:
+        """Return the one partition."""
+        return [self.shard]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: dict[str, Any] | None) -> LakePart:
+        """Go on from `resume_state`: commit what was due, delete what lies beyond."""
+        return LakePart(self.root, self.writer, self.metadata, resume_state, self.report, live=self.live)

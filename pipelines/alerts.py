@@ -1,0 +1,76 @@
+"""Alerts: what detectors found, as rows that name themselves by what they are about."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from pipelines.market import TABLES, Instrument
+from pipelines.rows import date, table, time
+
+import numpy as np
+
+VERSIONS = {"big_trade": 1, "volume_surge": 1, "vpin_high": 1}
+SEVERE = (1.0, 1.5, 2.0)
+"""Multiples of the threshold from which the severity is 1, 2, 3."""
+
+
+class Alert(NamedTuple):
+    """A row of table `alerts` before it is written; times in us."""
+
+    alert_id: str
+    instrument: Instrument
+    ts: int
+    end: int
+    detector: str
+    severity: int
+    score: float
+    threshold: float
+    label: str
+    details: str
+
+
+def alert_id(detector: str, settings: bytes, instrument: Instrument, about: str) -> str:
+    """Return the hash of what an alert is about: never of a value, so that a repaired tape keeps it."""
+    parts = ("detector", detector, str(VERSIONS[detector]), settings.decode(), instrument.venue, instrument.symbol, about)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def severity(score: float, threshold: float) -> int:
+    """Return 1, 2 or 3: notice, warning, severe."""
+    return sum(score >= threshold * times for times in SEVERE)
+
+
+def details(**figures: Any) -> str:
+    """Return the figures behind an alert as JSON."""
+    return msgspec.json.encode(figures).decode()
+
+
+def rows(found: list[Alert], origin: str) -> pa.Table:
+    """Return alerts as rows of table `alerts`."""
+    if not found:
+        return TABLES["alerts"].lake_schema.empty_table()
+    ts = np.array([a.ts for a in found], np.int64)
+    return table(
+        "alerts",
+        {
+            "date": date(ts),
+            "venue": [a.instrument.venue for a in found],
+            "alert_id": [a.alert_id for a in found],
+            "symbol": [a.instrument.symbol for a in found],
+            "ts": time(ts),
+            "end": time(np.array([a.end for a in found], np.int64)),
+            "source": ["detector"] * len(found),
+            "detector": [a.detector for a in found],
+            "version": [VERSIONS[a.detector] for a in found],
+            "severity": [a.severity for a in found],
+            "score": [a.score for a in found],
+            "threshold": [a.threshold for a in found],
+            "label": [a.label for a in found],
+            "details": [a.details for a in found],
+            "origin": [origin] * len(found),
+        },
+    )

@@ -1,0 +1,146 @@
+"""VPIN of one setting over all instruments: buckets, window, percentile, and the alert on a high percentile."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines import alerts
+from pipelines import rows as to_rows
+from pipelines.kernels import vpin
+from pipelines.market import Instrument
+from pipelines.reference import Adv, rounded
+from pipelines.settings import Kernels, vpin_terms
+from pipelines.tape import Rows
+
+Buckets = npt.NDArray[np.void]
+"""An array of `vpin.BUCKET`."""
+
+
+class Bucketing:
+    """The state of one VPIN setting; arrays over instruments."""
+
+    def __init__(self, setting: str, kernels: Kernels) -> None:
+        self.setting = setting
+        self.kind, self.number, self.n = vpin_terms(setting)
+        self.window, self.least, self.high = kernels.percentile_window, kernels.percentile_min, kernels.detectors.vpin_high
+        self.open = np.zeros(0, vpin.BUCKET)
+        self.targets = np.zeros(0, np.int64)
+        self.volumes: list[Decimal | None] = []
+        self.ring = np.zeros((0, self.n), vpin.BUCKET)
+        self.ring_count = np.zeros(0, np.int64)
+        self.past = np.zeros((0, self.window))
+        self.past_count = np.zeros(0, np.int64)
+        self.elevated = np.zeros(0, np.bool_)
+        self._scales = np.zeros(0)
+
+    def fits(self, kernels: Kernels) -> bool:
+        """Whether the state can go on under other settings."""
+        return (self.window, self.least) == (kernels.percentile_window, kernels.percentile_min)
+
+    def grow(self, n: int) -> None:
+        """Make room for `n` instruments."""
+        for name in ("open", "targets", "ring", "ring_count", "past", "past_count", "elevated"):
+            state = getattr(self, name)
+            setattr(self, name, np.concatenate([state, np.zeros((n - len(state), *state.shape[1:]), state.dtype)]))
+        self.volumes += [None] * (n - len(self.volumes))
+
+    def fix(self, i: int, adv: Adv | None) -> int:
+        """Fix V of instrument `i` for a new date; return the decimal places it needs."""
+        if self.kind == "v":
+            volume: Decimal | None = Decimal(self.number)
+        else:
+            volume = rounded(adv.volume / float(self.number)) if adv else None
+        self.volumes[i] = volume
+        self.open[i] = np.zeros((), vpin.BUCKET)
+        exponent = volume.normalize().as_tuple().exponent if volume is not None else 0
+        return max(0, -exponent) if isinstance(exponent, int) else 0
+
+    def rescale(self, i: int, factor: int, places: int) -> None:
+        """Bring lots of instrument `i` to a step finer by `factor`, with `places` decimals."""
+        volume = self.volumes[i]
+        self.targets[i] = int(volume.scaleb(places)) if volume is not None else 0
+        if factor > 1:
+            for state in (self.open[i : i + 1], self.ring[i]):
+                for name in ("target", "volume", "buy"):
+                    state[name] *= factor
+
+    def feed(self, rows: Rows, scales: npt.NDArray[np.float64]) -> Buckets:
+        """Fill buckets; return those that closed. `scales`: lots in a unit of base, by instrument."""
+        closed = np.empty(vpin.count_buckets(rows, self.open, self.targets), vpin.BUCKET)
+        vpin.buckets(rows, self.open, self.targets, scales, closed)
+        return closed
+
+    def close_short(self, i: int, end: int) -> Buckets:
+        """Close the open bucket of instrument `i` at the end of its date (us); return it, if there is one."""
+        if self.open["volume"][i] == 0:
+            return self.open[:0]
+        closed = self.open[i : i + 1].copy()
+        closed["partial"], closed["end"] = True, end
+        return closed
+
+    def rows(
+        self, closed: Buckets, instruments: list[Instrument], places: npt.NDArray[np.int64]
+    ) -> tuple[pa.Table, list[alerts.Alert]]:
+        """Return closed buckets as rows of table `vpin`, and the alerts on high percentiles."""
+        read = np.empty((closed.size, 5))
+        vpin.windows(
+            closed, self.ring, self.ring_count, self.past, self.past_count, self.least, 10.0**places, read
+        )
+        at = closed["instrument"]
+        tens = 10.0 ** places[at]
+        table = to_rows.table(
+            "vpin",
+            {
+                "date": to_rows.date(closed["end"] - closed["partial"]),
+                "venue": to_rows.words([x.venue for x in instruments], at),
+                "symbol": to_rows.words([x.symbol for x in instruments], at),
+                "setting": to_rows.constant(self.setting, closed.size),
+                "bucket": pa.array(closed["bucket"]),
+                "ts": to_rows.time(closed["ts"]),
+                "end": to_rows.time(closed["end"]),
+                "bucket_volume": pa.array(closed["target"] / tens),
+                "buy_volume": pa.array(closed["buy"] / tens),
+                "imbalance": pa.array(np.abs(2 * closed["buy"] - closed["volume"]) / tens),
+                "vpin_flag": to_rows.or_null(read[:, 0]),
+                "vpin_bvc": pa.nulls(closed.size, pa.float64()),
+                "pct": to_rows.or_null(read[:, 1]),
+                "null_low": to_rows.or_null(read[:, 2]),
+                "null_high": to_rows.or_null(read[:, 3]),
+                "partial": pa.array(closed["partial"]),
+                "gap": pa.array(read[:, 4] > 0),
+                "spans_gap": pa.array(closed["gap"]),
+                "squares": pa.array(closed["squares"]),
+            },
+        )
+        return table, self._crossings(closed, read, instruments)
+
+    def _crossings(self, closed: Buckets, read: npt.NDArray[np.float64], instruments: list[Instrument]) -> list[alerts.Alert]:
+        """Return an alert for each bucket whose percentile reaches the threshold from below."""
+        settings = (self.setting + self.high.model_dump_json()).encode()
+        found = []
+        for k in np.flatnonzero(~np.isnan(read[:, 1])):
+            i, pct = int(closed["instrument"][k]), float(read[k, 1])
+            if pct >= self.high.pct and not self.elevated[i]:
+                bucket, instrument = closed[k], instruments[i]
+                value, low, high = float(read[k, 0]), float(read[k, 2]), float(read[k, 3])
+                found.append(
+                    alerts.Alert(
+                        alerts.alert_id("vpin_high", settings, instrument, str(int(bucket["last_id"]))),
+                        instrument,
+                        int(bucket["end"]),
+                        int(bucket["end"]),
+                        "vpin_high",
+                        1 + (pct >= 0.99) + (pct >= 1.0),
+                        pct,
+                        self.high.pct,
+                        f"{instrument.symbol} VPIN {value:.3f} ({self.setting}) is at its {100 * pct:.1f} % of the past",
+                        alerts.details(setting=self.setting, bucket=int(bucket["bucket"]), vpin=value, pct=pct, null_low=low,
+                                       null_high=high),
+                    )
+                )
+            self.elevated[i] = pct >= self.high.pct
+        return found

@@ -1,0 +1,416 @@
+"""From records to rows: decode, screen, put into tape order, run the kernels.
+
+The engine reads no clock, no network, no environment and no random number: its output is a function of the records.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines import ledger
+from pipelines import rows as to_rows
+from pipelines.kernels import clock
+from pipelines.market import DAY_US, Flag, Instrument
+from pipelines.records import (
+    Batch,
+    Connect,
+    Disconnect,
+    Gap,
+    Instruments,
+    Kind,
+    Klines,
+    Reference,
+    Repair,
+    Start,
+    split_head,
+)
+from pipelines.resequencer import Resequencer
+from pipelines.settings import Kernels, digest
+from pipelines.signals import Signals
+from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
+from pipelines.venues import venue as venue_named
+
+VERSION = 1
+"""Of the snapshot; a store of another version is refused."""
+MINUTE_NS = 60_000_000_000
+_DATA = (Kind.FRAME, Kind.HEARTBEAT)
+
+
+class Output(NamedTuple):
+    """What a batch gave.
+
+    Attributes
+    ----------
+    tables : list of (table name, rows)
+    journal_ns : int
+        Journal time reached (receive time; match time where the source has no receive times), ns since 1970.
+    """
+
+    tables: list[tuple[str, pa.Table]]
+    journal_ns: int
+
+
+class Engine:
+    """One shard's computation, from records to rows.
+
+    Parameters
+    ----------
+    kernels : Kernels
+        Settings until a journal record says otherwise.
+    origin : str
+        `live` (tailing a journal) or `history` (a bounded tape).
+    shard : str
+        Name stored in `coverage`; empty: a bounded tape, which has no coverage rows.
+    complete : bool
+        See `Signals`.
+    from_day : int
+        Rows of earlier dates are put into order but neither stored nor counted, us since 1970.
+    """
+
+    def __init__(
+        self, kernels: Kernels, *, origin: str = "live", shard: str = "", complete: bool = False, from_day: int = 0
+    ) -> None:
+        self.shard = shard
+        self.from_day = from_day
+        self.signals = Signals(kernels, origin, complete=complete)
+        self.resequencer = Resequencer()
+        self.index: dict[tuple[str, str], int] = {}
+        self.tapes: list[str] = []
+        self.tape_of_venue: dict[str, str] = {}
+        self.venues: list[str] = []
+        self.venue_of = np.zeros(0, np.int64)
+        self.venue_clocks = np.zeros(0, clock.VENUE)
+        self.connections: dict[int, str] = {}
+        self.strict = bool(shard)
+        self.journal_ns = 0
+        self.minute = 0
+        self.stored = 0
+        self.seen: set[tuple[str, str]] = set()
+        self.klines_until: dict[tuple[int, str], int] = {}
+        self.counts: Counter[str] = Counter()
+        self._out: list[tuple[str, pa.Table]] = []
+
+    # --- state
+
+    def snapshot(self) -> bytes:
+        """Return the state, to go on from with `restore`."""
+        return pickle.dumps((VERSION, self.__dict__), protocol=5)
+
+    @classmethod
+    def restore(cls, state: bytes) -> Engine:
+        """Return the engine that `snapshot` described.
+
+        Raises
+        ------
+        ValueError
+            If the state was written by another version.
+        """
+        version, attributes = pickle.loads(state)  # noqa: S301 - our own recovery store
+        if version != VERSION:
+            raise ValueError(f"the recovery store is of version {version}, this tapeflow reads {VERSION}")
+        engine = cls.__new__(cls)
+        engine.__dict__ = attributes
+        return engine
+
+    def add(self, instrument: Instrument, tape: str) -> int:
+        """Add an instrument that is recorded; return its index."""
+        key = (instrument.venue, instrument.native)
+        if key in self.index:
+            return self.index[key]
+        if instrument.venue not in self.venues:
+            self.venues.append(instrument.venue)
+            fresh = np.zeros(1, clock.VENUE)
+            fresh["least"], fresh["slots"] = clock.UNKNOWN, clock.UNKNOWN
+            self.venue_clocks = np.concatenate([self.venue_clocks, fresh])
+        self.index[key] = self.signals.add(instrument)
+        self.tapes.append(tape)
+        self.venue_of = np.append(self.venue_of, self.venues.index(instrument.venue))
+        self.resequencer.grow(len(self.tapes))
+        return self.index[key]
+
+    # --- input
+
+    def feed(self, batch: Batch) -> Output:
+        """Take a batch of records; return the rows that are complete now."""
+        n = batch.kind.size
+        minutes = batch.recv_ns // MINUTE_NS
+        turns = np.flatnonzero(minutes != np.concatenate([[self.minute], minutes[:-1]])) if self.shard else np.zeros(0, np.int64)
+        controls = np.flatnonzero((batch.kind != Kind.FRAME) & (batch.kind != Kind.HEARTBEAT))
+        at = 0
+        for cut in np.union1d(turns, controls):
+            self._data(batch, at, int(cut))
+            at = int(cut)
+            if minutes[cut] > self.minute and self.shard:
+                self.minute = int(minutes[cut])
+                self._cover(batch, at)
+            if batch.kind[cut] not in _DATA:
+                self._control(batch, at)
+                at += 1
+        self._data(batch, at, n)
+        if n:
+            self.journal_ns = max(self.journal_ns, int(batch.recv_ns[-1]))
+        return self._take()
+
+    def feed_rows(self, venue: str, decoded: Decoded, source: str) -> Output:
+        """Take rows already decoded, of an archive; `source` names the file."""
+        self._refuse(venue, decoded.faults, source, None)
+        rows = self._of_known(venue, decoded)
+        self._order(rows, lambda k: (source, int(rows["frame"][k]), b"", 0))
+        if rows.size:
+            self.journal_ns = max(self.journal_ns, int(rows["recv_ns"][-1]) or int(rows["ts"][-1]) * 1000)
+        return self._take()
+
+    def finish(self) -> Output:
+        """End a bounded tape."""
+        self._admit(self.resequencer.finish())
+        self.signals.finish()
+        return self._take()
+
+    def settle(self, kernels: Kernels, journal_ns: int, kind: str = "settings") -> None:
+        """Take settings, and note them in `inputs`."""
+        if self.signals.kernels != kernels:
+            self.signals.configure(kernels)
+        self.note("all", kind, kernels.canonical(), journal_ns)
+
+    def note(self, venue: str, kind: str, value: bytes, journal_ns: int) -> None:
+        """Write an input to table `inputs`, once."""
+        if (kind, digest(venue.encode() + value)) not in self.seen:
+            self.seen.add((kind, digest(venue.encode() + value)))
+            self._out.append(("inputs", ledger.inputs(venue, kind, value, journal_ns)))
+
+    # --- records
+
+    def _data(self, batch: Batch, begin: int, end: int) -> None:
+        """Take consecutive frames and heartbeats."""
+        if begin == end:
+            return
+        beats = begin + np.flatnonzero(batch.kind[begin:end] == Kind.HEARTBEAT)
+        parts = [self._beats(batch, beats)] if beats.size and self.venues else []
+        connections = batch.connection[begin:end]
+        for connection in np.unique(connections[batch.kind[begin:end] == Kind.FRAME]).tolist():
+            where = begin + np.flatnonzero((connections == connection) & (batch.kind[begin:end] == Kind.FRAME))
+            parts.append(self._frames(batch, connection, where))
+        rows = parts[0] if len(parts) == 1 else np.concatenate([empty(0), *parts])
+        if len(parts) > 1:
+            rows = rows[np.argsort(rows["frame"], kind="stable")]
+        self._order(rows, lambda k: _origin(batch, int(rows["frame"][k])))
+
+    def _frames(self, batch: Batch, connection: int, where: npt.NDArray[np.int64]) -> Rows:
+        venue = self.connections.get(connection) or (self.venues[0] if not self.strict and self.venues else "")
+        if not venue:
+            faults = [Fault(int(k), f"connection {connection} was never announced") for k in where]
+            self._refuse("unknown", faults, "", batch)
+            return empty(0)
+        whole = where.size == len(batch.payload)
+        payload = batch.payload if whole else [batch.payload[k] for k in where]
+        decoded = venue_named(venue).decode(payload, self._tape(venue))
+        self.counts["frames"] += where.size
+        self.counts["ignored"] += decoded.ignored
+        if not whole:
+            decoded.rows["frame"] = where[decoded.rows["frame"]]
+            decoded = decoded._replace(faults=[f._replace(frame=int(where[f.frame])) for f in decoded.faults])
+        self._refuse(venue, decoded.faults, "", batch)
+        decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
+        return self._of_known(venue, decoded, batch)
+
+    def _tape(self, venue: str) -> str:
+        return self.tape_of_venue.get(venue, "agg")
+
+    def _of_known(self, venue: str, decoded: Decoded, batch: Batch | None = None) -> Rows:
+        """Return the rows of instruments that are recorded, `instrument` set; refuse or skip the others."""
+        index = np.array([self.index.get((venue, s), -1) for s in decoded.symbols], np.int32)
+        rows = decoded.rows
+        if not rows.size:
+            return rows
+        local = rows["instrument"]
+        known = index[local] >= 0
+        if not known.all():
+            if self.strict:
+                odd = [Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
+                       for r in rows[~known]]
+                self._refuse(venue, odd, "", batch)
+            rows = rows[known]
+        rows["instrument"] = index[rows["instrument"]]
+        return rows
+
+    def _beats(self, batch: Batch, where: npt.NDArray[np.int64]) -> Rows:
+        rows = empty(where.size * len(self.venues))
+        rows["kind"] = CLOCK
+        rows["frame"] = np.repeat(where, len(self.venues))
+        rows["recv_ns"] = np.repeat(batch.recv_ns[where], len(self.venues))
+        rows["instrument"] = np.tile(-1 - np.arange(len(self.venues)), where.size)
+        return rows
+
+    def _control(self, batch: Batch, at: int) -> None:
+        """Take one record that is neither frame nor heartbeat."""
+        kind, payload, now = batch.kind[at], batch.payload[at], int(batch.recv_ns[at])
+        try:
+            self._take_control(Kind(int(kind)), payload, now, int(batch.connection[at]), batch, at)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._refuse("unknown", [Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")], "", batch)
+
+    def _take_control(self, kind: Kind, payload: bytes, now: int, connection: int, batch: Batch, at: int) -> None:
+        match kind:
+            case Kind.START:
+                self.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
+                self.connections = {}
+            case Kind.CONNECT:
+                self.connections[connection] = msgspec.json.decode(payload, type=Connect).venue
+            case Kind.DISCONNECT:
+                msgspec.json.decode(payload, type=Disconnect)
+            case Kind.SETTINGS:
+                self.settle(Kernels.model_validate_json(payload), now)
+            case Kind.INSTRUMENTS:
+                self._instruments(msgspec.json.decode(payload, type=Instruments), now)
+            case Kind.REFERENCE:
+                self._reference(msgspec.json.decode(payload, type=Reference), payload, now)
+            case Kind.KLINES:
+                self._klines(payload, now)
+            case Kind.REPAIR:
+                self._repair(payload, batch, at)
+            case Kind.GAP_OPEN | Kind.GAP_CLOSE | Kind.SHED:
+                self._gap(kind, msgspec.json.decode(payload, type=Gap), now)
+
+    def _instruments(self, record: Instruments, now: int) -> None:
+        for r in record.instruments:
+            instrument = Instrument(record.venue, r.symbol, r.native, r.base, r.quote, r.tick, r.lot, r.status)
+            self.add(instrument, self._tape(record.venue))
+            value = msgspec.json.encode(r)
+            if ("instrument", digest(record.venue.encode() + value)) not in self.seen:
+                self.seen.add(("instrument", digest(record.venue.encode() + value)))
+                self._out.append(("instruments", ledger.instrument(instrument, now)))
+
+    def _reference(self, record: Reference, payload: bytes, now: int) -> None:
+        i = self.index.get((record.venue, record.symbol))
+        if i is not None:
+            day = int(np.datetime64(record.date, "us").astype(np.int64))
+            self.signals.volumes.record(i, day, record.adv, record.adv_notional)
+            self.note(record.venue, "reference", payload, now)
+
+    def _klines(self, payload: bytes, now: int) -> None:
+        head, body = split_head(payload)
+        record = msgspec.json.decode(head, type=Klines)
+        i = self.index.get((record.venue, record.symbol))
+        if i is None:
+            return
+        candles = venue_named(record.venue).parse_klines(body)
+        until = self.klines_until.get((i, record.interval), 0)
+        end = candles["end"].cast(pa.int64()).to_numpy()
+        fresh = candles.filter(pa.array((end > until) & (end <= now // 1000)))
+        if fresh.num_rows:
+            self.klines_until[i, record.interval] = int(end[end <= now // 1000].max())
+            self._out.append(("klines", ledger.klines(self.signals.instruments[i], record.interval, fresh)))
+
+    def _repair(self, payload: bytes, batch: Batch, at: int) -> None:
+        head, body = split_head(payload)
+        record = msgspec.json.decode(head, type=Repair)
+        decoded = venue_named(record.venue).decode_rest(body, record.symbol)
+        decoded.rows["frame"] = at
+        decoded.rows["recv_ns"] = batch.recv_ns[at]
+        decoded.rows["flags"] |= int(Flag.REPAIRED)
+        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], "", batch)
+        rows = self._of_known(record.venue, decoded, batch)
+        self._order(rows, lambda _: _origin(batch, at))
+
+    def _gap(self, kind: Kind, gap: Gap, now: int) -> None:
+        i = self.index.get((gap.venue, gap.symbol))
+        if i is None:
+            return
+        instrument = self.signals.instruments[i]
+        if kind == Kind.SHED or gap.feed != "trades":
+            self._out.append(("gaps", ledger.shed(instrument, gap, now)))
+        elif kind == Kind.GAP_OPEN:
+            self.resequencer.gap_opened(i, gap.reason, now)
+        else:
+            self._admit(self.resequencer.gap_closed(i, gap.status, gap.from_id, gap.to_id, now))
+
+    # --- the way of a row
+
+    def _order(self, rows: Rows, origin: ledger.Origin) -> None:
+        """Screen rows in order of receipt, put them into tape order, and go on."""
+        if not rows.size:
+            return
+        refused = np.zeros(rows.size, np.bool_)
+        if clock.screen(rows, self.venue_of, self.venue_clocks, refused):
+            self._refuse_rows(rows, refused, "it was stamped more than 10 s ahead of its receipt", origin)
+        unfit = self.signals.prepare(rows)
+        if unfit.any():
+            self._refuse_rows(rows, unfit, "its price or size has more digits than can be kept exactly", origin)
+        self._admit(self.resequencer.push(rows, self.venue_of))
+
+    def _admit(self, rows: Rows) -> None:
+        """Run the kernels over rows in tape order, and store the trades."""
+        for stray in self.resequencer.take_strays():
+            self._refuse_stray(stray)
+        if rows.size and self.from_day:
+            rows = rows[(rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day)]
+        if rows.size:
+            self.signals.feed(rows)
+            kept = rows["kind"] == TRADE
+            trades = rows if kept.all() else rows[kept]
+            if trades.size:
+                self.stored += trades.size
+                of = self.signals.instruments
+                table = to_rows.trades(trades, [x.venue for x in of], [x.symbol for x in of], self.tapes)
+                self._out.append(("trades", table))
+        gaps = self.resequencer.take_ledger()
+        if gaps:
+            self._out.append(("gaps", ledger.gaps(gaps, self.signals.instruments)))
+
+    def _refuse(self, venue: str, faults: list[Fault], source: str, batch: Batch | None) -> None:
+        if faults:
+            self.counts["quarantined"] += len(faults)
+            where = [_origin(batch, f.frame) if batch else (source, f.frame, b"", 0) for f in faults]
+            symbols = {native: self.signals.instruments[i].symbol for (v, native), i in self.index.items() if v == venue}
+            self._out.append(("quarantine", ledger.quarantine(venue, faults, where, symbols)))
+
+    def _refuse_rows(self, rows: Rows, refused: npt.NDArray[np.bool_], reason: str, origin: ledger.Origin) -> None:
+        for k in np.flatnonzero(refused):
+            instrument = self.signals.instruments[int(rows["instrument"][k])]
+            self.counts["quarantined"] += 1
+            fault = Fault(0, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
+            names = {instrument.native: instrument.symbol}
+            self._out.append(("quarantine", ledger.quarantine(instrument.venue, [fault], [origin(int(k))], names)))
+
+    def _refuse_stray(self, row: np.void) -> None:
+        instrument = self.signals.instruments[int(row["instrument"])]
+        self.counts["quarantined"] += 1
+        fault = Fault(0, f"its id {int(row['trade_id'])} was far from the ids around it", instrument.native)
+        where = ("", int(row["frame"]), b"", int(row["recv_ns"]))
+        names = {instrument.native: instrument.symbol}
+        self._out.append(("quarantine", ledger.quarantine(instrument.venue, [fault], [where], names)))
+
+    def _cover(self, batch: Batch, at: int) -> None:
+        """Write a coverage row per venue at the start of a minute of journal time."""
+        for v, venue in enumerate(self.venues):
+            least = int(self.venue_clocks["least"][v])
+            offset = 0 if least == clock.UNKNOWN else least
+            self._out.append(
+                ("coverage", ledger.coverage(venue, self.shard, self.minute * MINUTE_NS // 1000, offset, batch.segment,
+                                             int(batch.offset[at]), self.stored))
+            )
+
+    def _take(self) -> Output:
+        out = [*self._out, *self.signals.take()]
+        self._out = []
+        self.counts["duplicates"] = self.resequencer.duplicates
+        return Output(out, self.journal_ns)
+
+
+def _origin(batch: Batch | None, at: int) -> tuple[str, int, bytes, int]:
+    """Return where a record stands: segment, offset, payload, receive time."""
+    if batch is None:
+        return "", 0, b"", 0
+    return batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at])
+
+
+def day_us(date: str) -> int:
+    """Return the start of a UTC date (ISO) in us since 1970."""
+    return int(np.datetime64(date, "us").astype(np.int64)) // DAY_US * DAY_US

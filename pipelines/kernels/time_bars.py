@@ -1,0 +1,74 @@
+"""Time bars: one-second bars from trades, wider bars by rolling up integers.
+
+Bar k of width w covers [k w, (k + 1) w) of UTC, left closed (Lopez de Prado, AFML 2018, 2.3.1). A trade whose time
+lies before the open second belongs to the open second (`clock.admit` sets its `eff`). Rolled-up sums are sums of
+integers, so a rolled-up bar equals the bar made directly from trades.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from pipelines.kernels.bar import begin, extend, merge
+from pipelines.market import Flag
+from pipelines.tape import CLOCK
+
+SECOND = 1_000_000
+_AFTER_GAP = int(Flag.AFTER_GAP)
+
+
+@njit(cache=True)
+def seconds(rows, open_bars, out):  # type: ignore[no-untyped-def]
+    """Feed rows to the open one-second bars; return how many closed.
+
+    rows: ROW, (n,), in tape order, `eff` and `counted` set. open_bars: BAR, (instruments,), the state. out: BAR,
+    (n,), receives the closed bars. A clock row closes every bar that ends at or before its `eff`.
+    """
+    closed = 0
+    for k in range(rows.size):
+        row = rows[k]
+        bar = open_bars[row.instrument]
+        if bar.trades > 0 and row.eff >= bar.end and (row.kind == CLOCK or row.counted):
+            if row.kind == CLOCK and (row.flags & _AFTER_GAP) != 0:
+                bar.gap = True
+            out[closed] = bar
+            closed += 1
+            bar.trades = 0
+        if row.kind == CLOCK or not row.counted:
+            continue
+        if bar.trades == 0:
+            start = row.eff // SECOND * SECOND
+            begin(bar, row, start, start + SECOND)
+        extend(bar, row)
+        bar.late |= row.late
+    return closed
+
+
+@njit(cache=True)
+def roll(children, floor, open_bars, width, out):  # type: ignore[no-untyped-def]
+    """Roll closed bars up into bars of `width` us; return how many closed.
+
+    children: BAR, (n,), in time order per instrument. floor: int64, (instruments,), no child that starts before it
+    is still to come, us. open_bars: BAR, (instruments,), the state. out: BAR, (n + instruments,).
+    """
+    closed = 0
+    for k in range(children.size):
+        child = children[k]
+        bar = open_bars[child.instrument]
+        if bar.trades > 0 and child.ts >= bar.end:
+            out[closed] = bar
+            closed += 1
+            bar.trades = 0
+        if bar.trades == 0:
+            start = child.ts // width * width
+            open_bars[child.instrument] = child
+            bar.ts = start
+            bar.end = start + width
+        else:
+            merge(bar, child)
+    for i in range(open_bars.size):
+        if open_bars[i].trades > 0 and floor[i] >= open_bars[i].end:
+            out[closed] = open_bars[i]
+            closed += 1
+            open_bars[i].trades = 0
+    return closed

@@ -1,0 +1,140 @@
+"""VPIN from aggressor flags (Easley, Lopez de Prado, O'Hara, RFS 25(5), 2012).
+
+A bucket closes when its volume is exactly V; a trade that overshoots is split, the rest opens the next bucket.
+VPIN_k = sum over the last n complete buckets of |buy - sell| / sum of V. With true flags this is the absolute order
+imbalance in volume time; it is not to be held against thresholds of the bulk-classified form.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pipelines.market import Flag
+from pipelines.tape import TRADE
+
+BUCKET = np.dtype(
+    [
+        ("instrument", np.int64),
+        ("bucket", np.int64),  # number in its date
+        ("ts", np.int64),  # event time of the first trade, us
+        ("end", np.int64),  # event time of the closing trade, us
+        ("last_id", np.int64),
+        ("target", np.int64),  # V, lots
+        ("volume", np.int64),  # lots so far; V when complete
+        ("buy", np.int64),  # lots where the buyer was the taker
+        ("squares", np.float64),  # sum of piece x size of its trade, base units squared
+        ("partial", np.bool_),
+        ("gap", np.bool_),
+    ]
+)
+
+_AFTER_GAP = int(Flag.AFTER_GAP)
+
+
+@njit(cache=True)
+def count_buckets(rows, open_buckets, targets):  # type: ignore[no-untyped-def]
+    """Return how many buckets `rows` will close; arguments as of `buckets`."""
+    volume = np.zeros(targets.size, np.int64)
+    for k in range(rows.size):
+        if rows[k].kind == TRADE and rows[k].counted:
+            volume[rows[k].instrument] += rows[k].lots
+    count = 0
+    for i in range(targets.size):
+        if targets[i] > 0:
+            count += (open_buckets[i].volume + volume[i]) // targets[i]
+    return count
+
+
+@njit(cache=True)
+def buckets(rows, open_buckets, targets, scales, out):  # type: ignore[no-untyped-def]
+    """Fill buckets from rows; return how many closed.
+
+    rows: ROW, (n,), in tape order. open_buckets: BUCKET, (instruments,), the state. targets: int64, (instruments,),
+    V in lots, 0: none. scales: float64, (instruments,), lots in a unit of base. out: BUCKET, (count_buckets,).
+    """
+    closed = 0
+    for k in range(rows.size):
+        row = rows[k]
+        target = targets[row.instrument]
+        if row.kind != TRADE or not row.counted or target == 0:
+            continue
+        bucket = open_buckets[row.instrument]
+        scale = scales[row.instrument]
+        bucket.gap |= (row.flags & _AFTER_GAP) != 0
+        rest = row.lots
+        while rest > 0:
+            if bucket.volume == 0:
+                bucket.instrument = row.instrument
+                bucket.ts = row.eff
+                bucket.target = target
+            piece = min(rest, target - bucket.volume)
+            rest -= piece
+            bucket.volume += piece
+            if row.side > 0:
+                bucket.buy += piece
+            bucket.squares += (piece / scale) * (row.lots / scale)
+            bucket.end = row.eff
+            bucket.last_id = row.trade_id
+            if bucket.volume == target:
+                out[closed] = bucket
+                closed += 1
+                bucket.bucket += 1
+                bucket.volume = 0
+                bucket.buy = 0
+                bucket.squares = 0.0
+                bucket.gap = False
+    return closed
+
+
+@njit(cache=True)
+def windows(closed, ring, ring_count, past, past_count, least, scales, out):  # type: ignore[no-untyped-def]
+    """Read VPIN, its trailing percentile and its null band off closed buckets.
+
+    closed: BUCKET, (m,), in order per instrument. ring: BUCKET, (instruments, n), the last complete buckets;
+    ring_count: int64, (instruments,), how many have entered it. past: float64, (instruments, W), the last VPIN
+    values; past_count likewise. least: past values needed for a percentile. out: float64, (m, 5): vpin, pct,
+    null_low, null_high, gap (0 or 1); NaN where undefined.
+
+    pct_k = #{past VPIN <= VPIN_k} / #past over the W values strictly before k. The band is m -/+ 1.96 s with
+    m = sqrt(2 u / (pi V)), s = sqrt((1 - 2 / pi) u / (V n)), u = sum q^2 / sum q over the window: VPIN under
+    independent signs and trade sizes as they were.
+    """
+    n = ring.shape[1]
+    for k in range(closed.size):
+        bucket = closed[k]
+        i = bucket.instrument
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = np.nan, np.nan, np.nan, np.nan
+        if not bucket.partial:
+            ring[i, ring_count[i] % n] = bucket
+            ring_count[i] += 1
+        imbalance, volume, squares, gap = 0, 0, 0.0, bucket.gap
+        size = min(ring_count[i], n)
+        for j in range(ring_count[i] - size, ring_count[i]):
+            old = ring[i, j % n]
+            imbalance += abs(2 * old.buy - old.volume)
+            volume += old.volume
+            squares += old.squares
+            gap |= old.gap
+        out[k, 4] = 1.0 if gap else 0.0
+        if bucket.partial or size < n:
+            continue
+        vpin = imbalance / volume
+        known = min(past_count[i], past.shape[1])
+        if known >= least:
+            below = 0
+            for j in range(known):
+                below += past[i, j] <= vpin
+            out[k, 1] = below / known
+        past[i, past_count[i] % past.shape[1]] = vpin
+        past_count[i] += 1
+        base = volume / scales[i]
+        u = squares / base
+        v = base / n
+        mean = math.sqrt(2.0 * u / (math.pi * v))
+        deviation = math.sqrt((1.0 - 2.0 / math.pi) * u / (v * n))
+        out[k, 0] = vpin
+        out[k, 2] = mean - 1.96 * deviation
+        out[k, 3] = mean + 1.96 * deviation

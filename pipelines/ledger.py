@@ -1,0 +1,180 @@
+"""Rows of the tables that keep account: gaps, quarantine, inputs, instruments, klines, coverage, seals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.market import Instrument
+from pipelines.records import Gap
+from pipelines.resequencer import GapRow
+from pipelines.rows import constant, date, table, time
+from pipelines.settings import digest
+from pipelines.tape import Fault
+
+Where = tuple[str, int, bytes, int]
+"""Segment or file, offset or line, payload, receive time (ns; 0: unknown)."""
+Origin = Callable[[int], Where]
+"""From a row of a batch to where it came from."""
+FRAME_CHARS = 4096
+
+
+def _us(*ns: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    return np.array(ns, np.int64) // 1000
+
+
+def quarantine(venue: str, faults: list[Fault], where: list[Where], symbols: dict[str, str]) -> pa.Table:
+    """Return refused input as rows of table `quarantine`; `symbols` maps native names."""
+    ts = time(_us(*(w[3] for w in where)))
+    return table(
+        "quarantine",
+        {
+            "date": date(_us(*(w[3] for w in where))),
+            "venue": constant(venue, len(faults)),
+            "symbol": [symbols.get(f.symbol, f.symbol) or None for f in faults],
+            "ts": ts,
+            "end": ts,
+            "reason": [f.reason[:FRAME_CHARS] for f in faults],
+            "frame": [w[2][:FRAME_CHARS].decode(errors="replace") for w in where],
+            "segment": [w[0] for w in where],
+            "offset": [w[1] for w in where],
+            "part": [f.part for f in faults],
+        },
+    )
+
+
+def gaps(lines: list[GapRow], instruments: list[Instrument]) -> pa.Table:
+    """Return lines of the gap ledger as rows of table `gaps`."""
+    ts = np.array([g.ts for g in lines], np.int64)
+    return table(
+        "gaps",
+        {
+            "date": date(ts),
+            "venue": [instruments[g.instrument].venue for g in lines],
+            "symbol": [instruments[g.instrument].symbol for g in lines],
+            "feed": constant("trades", len(lines)),
+            "ts": time(ts),
+            "end": time(np.array([g.end for g in lines], np.int64)),
+            "from_id": [g.first for g in lines],
+            "to_id": [g.last for g in lines],
+            "reason": [g.reason for g in lines],
+            "status": [g.status for g in lines],
+            "as_of": time(_us(*(g.as_of_ns for g in lines))),
+        },
+    )
+
+
+def shed(instrument: Instrument, gap: Gap, now_ns: int) -> pa.Table:
+    """Return frames that were not written as a row of table `gaps`."""
+    at = _us(now_ns)
+    return table(
+        "gaps",
+        {
+            "date": date(at),
+            "venue": [instrument.venue],
+            "symbol": [instrument.symbol],
+            "feed": [gap.feed],
+            "ts": time(at),
+            "end": time(at),
+            "from_id": [gap.from_id],
+            "to_id": [gap.to_id],
+            "reason": [gap.reason],
+            "status": [gap.status],
+            "as_of": time(at),
+        },
+    )
+
+
+def inputs(venue: str, kind: str, value: bytes, now_ns: int) -> pa.Table:
+    """Return an input as a row of table `inputs`."""
+    at = _us(now_ns)
+    return table(
+        "inputs",
+        {
+            "date": date(at),
+            "venue": [venue],
+            "kind": [kind],
+            "hash": [digest(value)],
+            "ts": time(at),
+            "end": time(at),
+            "value": [value.decode()],
+        },
+    )
+
+
+def instrument(it: Instrument, now_ns: int) -> pa.Table:
+    """Return an instrument as a row of table `instruments`."""
+    at = _us(now_ns)
+    return table(
+        "instruments",
+        {
+            "date": date(at),
+            "venue": [it.venue],
+            "symbol": [it.symbol],
+            "ts": time(at),
+            "end": time(at),
+            "native": [it.native],
+            "base": [it.base],
+            "quote": [it.quote],
+            "tick": [float(it.tick) if it.tick else None],
+            "lot": [float(it.lot) if it.lot else None],
+            "status": [it.status],
+        },
+    )
+
+
+def klines(it: Instrument, interval: str, candles: pa.Table) -> pa.Table:
+    """Return a venue's candles as rows of table `klines`."""
+    n = candles.num_rows
+    columns = {name: candles[name].combine_chunks() for name in candles.column_names}
+    return table(
+        "klines",
+        {
+            "date": date(candles["ts"].cast(pa.int64()).to_numpy()),
+            "venue": constant(it.venue, n),
+            "symbol": constant(it.symbol, n),
+            "interval": constant(interval, n),
+            **columns,
+        },
+    )
+
+
+def coverage(venue: str, shard: str, minute_us: int, offset_us: int, segment: str, position: int, trades: int) -> pa.Table:
+    """Return a row of table `coverage`."""
+    at = np.array([minute_us], np.int64)
+    return table(
+        "coverage",
+        {
+            "date": date(at),
+            "venue": [venue],
+            "shard": [shard],
+            "ts": time(at),
+            "end": time(at - offset_us),
+            "offset_us": [offset_us],
+            "segment": [segment],
+            "position": [position],
+            "trades": [trades],
+        },
+    )
+
+
+def seal(it: Instrument, day: np.void, volume: float, notional: float, as_of_us: int) -> pa.Table:
+    """Return a finished date (its 1d bar, as `kernels.bar.BAR`) as a row of table `seals`."""
+    ts = np.array([day["ts"]], np.int64)
+    return table(
+        "seals",
+        {
+            "date": date(ts),
+            "venue": [it.venue],
+            "symbol": [it.symbol],
+            "ts": time(ts),
+            "end": time(np.array([day["end"]], np.int64)),
+            "source": ["tape"],
+            "trades": [int(day["trades"])],
+            "volume": [volume],
+            "notional": [notional],
+            "as_of": time(np.array([as_of_us], np.int64)),
+        },
+    )

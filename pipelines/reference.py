@@ -1,0 +1,70 @@
+"""Average daily volumes, and the thresholds that are made of them.
+
+The volume of a date's thresholds is the recorded one; else the mean of up to 30 complete earlier dates; else what
+`bucket_volume` stands for; else there is none. Derived thresholds are rounded to 6 significant digits, so that a
+bucket is a whole number of lots at a sensible step.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+DATES = 30
+SIGNIFICANT = 6
+BARS_A_DAY = 500
+"""Volume and dollar bars per average day."""
+
+
+class Adv(NamedTuple):
+    """Average daily volume in units of base and, where known, in quote currency."""
+
+    volume: float
+    notional: float | None
+    source: str
+
+
+def rounded(value: float) -> Decimal:
+    """Return `value` rounded half-even to 6 significant digits."""
+    return Decimal(f"{value:.{SIGNIFICANT}g}")
+
+
+class Volumes:
+    """What is known of daily volumes, by instrument; plain and picklable.
+
+    Attributes
+    ----------
+    recorded : dict of (instrument, day us) to (volume, notional)
+        From journal records.
+    daily : dict of instrument to list of (day us, volume, notional)
+        Complete dates, in order.
+    """
+
+    def __init__(self, bucket_volume: str | None) -> None:
+        self.bucket_volume = bucket_volume
+        self.recorded: dict[tuple[int, int], tuple[float, float]] = {}
+        self.daily: dict[int, list[tuple[int, float, float]]] = {}
+
+    def record(self, i: int, day: int, volume: float, notional: float) -> None:
+        """Take a recorded average for thresholds of `day` (us since 1970)."""
+        self.recorded[i, day] = (volume, notional)
+        for key in [k for k in self.recorded if k[0] == i and k[1] < day - 2 * 86_400_000_000]:
+            del self.recorded[key]
+
+    def complete(self, i: int, day: int, volume: float, notional: float) -> None:
+        """Take the volume of a complete date."""
+        dates = [d for d in self.daily.get(i, []) if d[0] != day]
+        self.daily[i] = sorted([*dates, (day, volume, notional)])[-DATES:]
+
+    def of(self, i: int, day: int) -> Adv | None:
+        """Return the average daily volume for thresholds of `day`; None where nothing is known."""
+        if (i, day) in self.recorded:
+            volume, notional = self.recorded[i, day]
+            return Adv(volume, notional, "recorded")
+        earlier = [d for d in self.daily.get(i, []) if d[0] < day]
+        if earlier:
+            volume = sum(d[1] for d in earlier) / len(earlier)
+            return Adv(volume, sum(d[2] for d in earlier) / len(earlier), f"{len(earlier)} dates")
+        if self.bucket_volume is not None:
+            return Adv(50 * float(self.bucket_volume), None, "bucket_volume")
+        return None

@@ -1,0 +1,280 @@
+"""All kernels over one tape: rows in tape order in, rows of bars, vpin and alerts out.
+
+The state is arrays over instruments; what comes out does not depend on where the rows are cut.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines import alerts, ledger
+from pipelines import rows as to_rows
+from pipelines.bucketing import Bucketing
+from pipelines.detection import BigTrades, Surges
+from pipelines.kernels import bar, clock, decimals, threshold_bars, time_bars
+from pipelines.kernels.wide import join, split
+from pipelines.market import BAR_WIDTHS_US, DAY_US, Instrument
+from pipelines.reference import BARS_A_DAY, Volumes, rounded
+from pipelines.settings import Kernels
+from pipelines.tape import TRADE, VOID, Rows
+
+_FOREVER = np.iinfo(np.int64).max
+_PRICES = ("open", "high", "low", "close")
+_MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
+
+
+class Signals:
+    """Kernels and their state.
+
+    Parameters
+    ----------
+    kernels : Kernels
+        Which bars, buckets and detectors.
+    origin : str
+        `live` or `history`, as stored in `alerts.origin`.
+    complete : bool
+        Every date of this tape is whole (a venue's archive of whole days), so its volume counts for later dates.
+    """
+
+    def __init__(self, kernels: Kernels, origin: str, *, complete: bool = False) -> None:
+        self.kernels = kernels
+        self.origin = origin
+        self.complete = complete
+        self.ending = False
+        self.instruments: list[Instrument] = []
+        self.volumes = Volumes(kernels.bucket_volume)
+        self.clock = np.zeros(0, clock.INSTRUMENT)
+        self.first_day = np.zeros(0, np.int64)
+        self.price_places = np.zeros(0, np.int64)
+        self.size_places = np.zeros(0, np.int64)
+        self.levels = {name: np.zeros(0, bar.BAR) for name in BAR_WIDTHS_US}
+        self.measured: dict[str, bar.Bars] = {}
+        self.thresholds: dict[str, list[Decimal | None]] = {}
+        self.limits: dict[str, npt.NDArray[np.uint64]] = {}
+        self.bucketing: dict[str, Bucketing] = {}
+        self.big_trades = BigTrades(kernels.detectors.big_trade)
+        self.surges = Surges(kernels.detectors.volume_surge)
+        self.known_alerts: frozenset[str] = frozenset()
+        self._out: list[tuple[str, pa.Table]] = []
+        self.configure(kernels)
+
+    def configure(self, kernels: Kernels) -> None:
+        """Take new settings; what they leave as it was keeps its state."""
+        self.kernels = kernels
+        self.volumes.bucket_volume = kernels.bucket_volume
+        names = [b for b in kernels.bars if b not in BAR_WIDTHS_US]
+        n = len(self.instruments)
+        self.measured = {b: self.measured.get(b, np.zeros(n, bar.BAR)) for b in names}
+        self.thresholds = {b: self.thresholds.get(b, [None] * n) for b in names}
+        self.limits = {b: self.limits.get(b, np.zeros((n, 2), np.uint64)) for b in names}
+        self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
+        if kernels.detectors.big_trade != self.big_trades.settings:
+            self.big_trades = BigTrades(kernels.detectors.big_trade)
+            self.big_trades.grow(n)
+        if kernels.detectors.volume_surge != self.surges.settings:
+            self.surges = Surges(kernels.detectors.volume_surge)
+            self.surges.grow(n)
+
+    def _bucketing(self, setting: str, n: int) -> Bucketing:
+        known = self.bucketing.get(setting)
+        if known and known.fits(self.kernels):
+            known.high = self.kernels.detectors.vpin_high
+            return known
+        made = Bucketing(setting, self.kernels)
+        made.grow(n)
+        return made
+
+    def add(self, instrument: Instrument) -> int:
+        """Add an instrument; return its index."""
+        self.instruments.append(instrument)
+        n = len(self.instruments)
+        self.clock = _longer(self.clock, n)
+        self.clock["day"][n - 1] = -1
+        self.first_day = _longer(self.first_day, n)
+        self.first_day[n - 1] = _FOREVER
+        self.price_places, self.size_places = _longer(self.price_places, n), _longer(self.size_places, n)
+        self.levels = {name: _longer(state, n) for name, state in self.levels.items()}
+        self.measured = {name: _longer(state, n) for name, state in self.measured.items()}
+        self.limits = {name: _longer(state, n) for name, state in self.limits.items()}
+        for texts in self.thresholds.values():
+            texts.append(None)
+        for part in (*self.bucketing.values(), self.big_trades, self.surges):
+            part.grow(n)
+        return n - 1
+
+    def take(self) -> list[tuple[str, pa.Table]]:
+        """Return the (table, rows) made since the last call."""
+        out, self._out = self._out, []
+        return out
+
+    def prepare(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Make the steps of price and size fine enough for every trade; return which no step fits.
+
+        rows in order of receipt; those that do not fit become voids.
+        """
+        unfit = rows["kind"] != TRADE
+        traded = ~unfit
+        unfit[:] = False
+        instrument = np.ascontiguousarray(rows["instrument"][traded])
+        odd = np.zeros(instrument.size, np.bool_)
+        price, size = self.price_places.copy(), self.size_places.copy()
+        decimals.widen(np.ascontiguousarray(rows["price"][traded]), instrument, price, odd)
+        decimals.widen(np.ascontiguousarray(rows["size"][traded]), instrument, size, odd)
+        for i in np.flatnonzero((price > self.price_places) | (size > self.size_places)):
+            self._rescale(int(i), int(price[i]), int(size[i]))
+        if odd.any():
+            unfit[traded] = odd
+            rows["kind"][unfit] = VOID
+        return unfit
+
+    def feed(self, rows: Rows) -> None:
+        """Feed rows in tape order, made ready by `prepare`."""
+        self._to_integers(rows)
+        at = 0
+        while at < rows.size:
+            part = rows[at:]
+            n = clock.admit(part, self.clock)
+            self._run(part[:n])
+            if n < part.size:
+                row, places = part[n], self.size_places.copy()
+                self._begin_date(int(row["instrument"]), int(row["eff"]) // DAY_US * DAY_US, float(row["price"]))
+                if (places != self.size_places).any():
+                    self._to_integers(part[n:])
+            at += n
+
+    def _to_integers(self, rows: Rows) -> None:
+        instrument = np.ascontiguousarray(rows["instrument"])
+        for value, places, integer in (("price", self.price_places, "ticks"), ("size", self.size_places, "lots")):
+            out = np.empty(rows.size, np.int64)
+            decimals.mantissas(np.ascontiguousarray(rows[value]), instrument, places, out)
+            rows[integer] = out
+
+    def finish(self) -> None:
+        """End a bounded tape: open time bars close, other open bars and buckets are not written."""
+        self.ending = True
+        open_seconds = self.levels["1s"][self.levels["1s"]["trades"] > 0]
+        self.levels["1s"]["trades"] = 0
+        self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
+        self._alert(self.big_trades.finish(self.instruments))
+
+    def _run(self, rows: Rows) -> None:
+        if rows.size == 0:
+            return
+        out = np.empty(rows.size, bar.BAR)
+        closed = time_bars.seconds(rows, self.levels["1s"], out)
+        self._roll_up(out[:closed], np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000))
+        for name, state in self.measured.items():
+            measure = _MEASURES[name.partition(":")[0]]
+            self._bars(name, -1, out[: threshold_bars.threshold_bars(rows, state, self.limits[name], measure, out)])
+        for bucketing in self.bucketing.values():
+            self._vpin(bucketing, bucketing.feed(rows, 10.0**self.size_places))
+        self._alert(self.big_trades.feed(rows, self.instruments))
+
+    def _roll_up(self, closed: bar.Bars, floor: npt.NDArray[np.int64]) -> None:
+        for level, (name, width) in enumerate(BAR_WIDTHS_US.items()):
+            if level > 0:
+                out = np.empty(closed.size + len(self.instruments), bar.BAR)
+                closed = out[: time_bars.roll(closed, floor, self.levels[name], width, out)]
+            if not closed.size:
+                if not (self.levels[name]["trades"] > 0).any() and level > 0:
+                    continue
+            else:
+                closed["threshold"] = np.nan
+                if name in self.kernels.bars:
+                    self._bars(name, level, closed)
+                if name == self.kernels.detectors.volume_surge.bar:
+                    self._alert(self.surges.feed(closed, self._volume(closed), self.instruments))
+                if name == "1d":
+                    self._complete_dates(closed)
+
+    def _complete_dates(self, days: bar.Bars) -> None:
+        """Note the volume of dates of which the tape holds everything; of a bounded tape they are sealed."""
+        for day in days:
+            i = int(day["instrument"])
+            whole = self.first_day[i] < day["ts"] and not self.ending
+            if not (whole or self.complete):
+                continue
+            size, price = int(self.size_places[i]), int(self.price_places[i])
+            volume = join(day["volume_hi"], day["volume_lo"]) / 10**size
+            notional = join(day["notional_hi"], day["notional_lo"]) / 10 ** (size + price)
+            self.volumes.complete(i, int(day["ts"]), volume, notional)
+            if self.origin == "history":
+                self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional, int(self.clock["now"][i]))))
+
+    def _volume(self, closed: bar.Bars) -> npt.NDArray[np.float64]:
+        return to_rows.scaled(closed["volume_hi"], closed["volume_lo"], self.size_places[closed["instrument"]])
+
+    def _begin_date(self, i: int, day: int, price: float) -> None:
+        """Close what may not cross midnight, and fix the thresholds of the new date."""
+        end = int(self.clock["day"][i]) + DAY_US
+        for name, state in self.measured.items():
+            if state["trades"][i] > 0:
+                state["partial"][i], state["end"][i] = True, end
+                self._bars(name, -1, state[i : i + 1].copy())
+                state["trades"][i] = 0
+        for bucketing in self.bucketing.values():
+            self._vpin(bucketing, bucketing.close_short(i, end))
+        self.clock["day"][i], self.clock["seq"][i] = day, 0
+        self.first_day[i] = min(self.first_day[i], day)
+        self._fix_thresholds(i, day, price)
+
+    def _fix_thresholds(self, i: int, day: int, price: float) -> None:
+        adv = self.volumes.of(i, day)
+        volume = rounded(adv.volume / BARS_A_DAY) if adv else None
+        notional = adv.notional if adv and adv.notional is not None else adv and adv.volume * price
+        for name, texts in self.thresholds.items():
+            kind, _, count = name.partition(":")
+            if kind == "tick":
+                texts[i] = Decimal(count)
+            elif kind == "volume":
+                texts[i] = volume
+            else:
+                texts[i] = rounded(notional / BARS_A_DAY) if notional else None
+        places = max([self.size_places[i], *(b.fix(i, adv) for b in self.bucketing.values())])
+        self._rescale(i, int(self.price_places[i]), int(places))
+
+    def _rescale(self, i: int, price_places: int, size_places: int) -> None:
+        """Bring the state of instrument `i` to finer steps; no output changes by it."""
+        ticks = 10 ** (price_places - int(self.price_places[i]))
+        lots = 10 ** (size_places - int(self.size_places[i]))
+        self.price_places[i], self.size_places[i] = price_places, size_places
+        if ticks > 1 or lots > 1:
+            for state in (*self.levels.values(), *self.measured.values()):
+                for name in _PRICES:
+                    state[name][i] *= ticks
+                for name, factor in (("volume", lots), ("buy", lots), ("notional", ticks * lots)):
+                    total = join(state[name + "_hi"][i], state[name + "_lo"][i]) if state["trades"][i] else 0
+                    state[name + "_hi"][i], state[name + "_lo"][i] = split(total * factor)
+        for name, texts in self.thresholds.items():
+            text = texts[i]
+            exponent = 0 if name.startswith("tick") else size_places if name == "volume" else size_places + price_places
+            self.limits[name][i] = split(-int(-text.scaleb(exponent) // 1)) if text is not None else (0, 0)
+            self.measured[name]["threshold"][i] = float(text) if text is not None else np.nan
+        for bucketing in self.bucketing.values():
+            bucketing.rescale(i, lots, size_places)
+
+    def _bars(self, name: str, level: int, closed: bar.Bars) -> None:
+        if closed.size:
+            venues, symbols = [x.venue for x in self.instruments], [x.symbol for x in self.instruments]
+            table = to_rows.bars(closed, name, level, venues, symbols, self.price_places, self.size_places)
+            self._out.append(("bars", table))
+
+    def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
+        if closed.size:
+            table, found = bucketing.rows(closed, self.instruments, self.size_places)
+            self._out.append(("vpin", table))
+            self._alert(found)
+
+    def _alert(self, found: list[alerts.Alert]) -> None:
+        fresh = [a for a in found if a.alert_id not in self.known_alerts]
+        if fresh:
+            self._out.append(("alerts", alerts.rows(fresh, self.origin)))
+
+
+def _longer(state: npt.NDArray[np.generic], n: int) -> npt.NDArray[np.generic]:
+    more = np.zeros((n - len(state), *state.shape[1:]), state.dtype)
+    return np.concatenate([state, more])

@@ -1,0 +1,134 @@
+"""Exactly once into the lake: rows are buffered, staged to files, and committed once the state that knows them is safe.
+
+The caller alternates `add` with `snapshot`. A snapshot names every file that is staged and not yet committed; only
+when it is durable may `publish` commit what was due. Begun again from a snapshot, `Staging` commits what was due and
+deletes what was staged beyond it; begun from none, it refuses a lake that has rows of this writer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.market import TABLES
+from pipelines.store.commits import Commits
+from pipelines.store.parquet import Staged
+
+ROWS = 100_000
+"""Rows of a table that are staged to a file before their commit is due."""
+VERSION = 1
+
+
+class LakeAhead(Exception):
+    """The lake holds rows of this writer that the given state does not know."""
+
+
+class Staging:
+    """The way of rows into the lake for one writer.
+
+    Parameters
+    ----------
+    lake : Commits
+    writer : str
+        Names the writer in file names and in the tables' transactions.
+    metadata : dict of str
+        Stored in each file.
+    state : dict or None
+        The last durable snapshot.
+
+    Raises
+    ------
+    LakeAhead
+        If the lake is ahead of `state`.
+    """
+
+    def __init__(self, lake: Commits, writer: str, metadata: dict[str, str], state: dict[str, Any] | None) -> None:
+        self.lake = lake
+        self.writer = writer
+        self.metadata = metadata
+        state = state or {"v": VERSION, "seq": 0, "due": {}, "staged": {}, "tail": {}}
+        self.seq: int = state["seq"]
+        self.due: dict[str, tuple[int, list[Staged]]] = state["due"]
+        self.staged: dict[str, list[Staged]] = {t: list(f) for t, f in state["staged"].items()}
+        self.tail: dict[str, list[bytes]] = {t: list(chunks) for t, chunks in state["tail"].items()}
+        self.rows = {t: sum(_unpack(c).num_rows for c in chunks) for t, chunks in self.tail.items()}
+        self.fresh: dict[str, list[pa.Table]] = {}
+        self.lake.create()
+        self._reconcile()
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Buffer rows (columns of the table's `lake_schema`)."""
+        if rows.num_rows:
+            self.fresh.setdefault(table, []).append(rows)
+            self.rows[table] = self.rows.get(table, 0) + rows.num_rows
+
+    def snapshot(self, *, minute: bool = False, everything: bool = False) -> dict[str, Any]:
+        """Return the state; stage what is many, and mark as due what is to be committed.
+
+        Tables that commit every epoch are always due, the others when `minute` or `everything` says so.
+        """
+        for table in [t for t, n in self.rows.items() if n]:
+            now = everything or minute or TABLES[table].every_epoch
+            if now or self.rows[table] >= ROWS:
+                self._stage(table)
+        for table in [t for t, files in self.staged.items() if files]:
+            if everything or minute or TABLES[table].every_epoch:
+                self.due[table] = (self.seq, self.staged.pop(table))
+        for table, tables in self.fresh.items():
+            self.tail.setdefault(table, []).append(_pack(pa.concat_tables(tables)))
+        self.fresh = {}
+        self.seq += 1
+        return {
+            "v": VERSION,
+            "seq": self.seq,
+            "due": dict(self.due),
+            "staged": {t: list(f) for t, f in self.staged.items()},
+            "tail": {t: list(c) for t, c in self.tail.items()},
+        }
+
+    def publish(self) -> list[str]:
+        """Commit what the last snapshot marked as due; return the tables. To be called once that snapshot is durable."""
+        done = list(self.due)
+        for table, (seq, files) in self.due.items():
+            self.lake.commit(table, self._app(table), seq, files)
+        self.due = {}
+        return done
+
+    def _stage(self, table: str) -> None:
+        chunks = [_unpack(c) for c in self.tail.pop(table, [])] + self.fresh.pop(table, [])
+        files = self.lake.stage(table, pa.concat_tables(chunks), f"{self.writer}-{self.seq:08d}", self.metadata)
+        self.staged.setdefault(table, []).extend(files)
+        self.rows[table] = 0
+
+    def _app(self, table: str) -> str:
+        return f"{self.writer}/{table}"
+
+    def _reconcile(self) -> None:
+        """Commit what was due; delete what was staged beyond the state.
+
+        A pending commit is one the state knows; whatever lies in the lake beyond it means the state is an old copy.
+        """
+        for table in TABLES:
+            last = self.lake.version(table, self._app(table))
+            if last is not None and last >= self.seq:
+                raise LakeAhead(f"table {table} holds rows of {self.writer!r} up to {last}, the recovery store knows {self.seq}")
+        self.publish()
+        for table in TABLES:
+            beyond = [p for p in self.lake.orphans(table, f"{self.writer}-") if _seq(p) >= self.seq]
+            self.lake.discard(table, beyond)
+
+
+def _seq(path: str) -> int:
+    return int(path.rpartition("-")[2].removesuffix(".parquet"))
+
+
+def _pack(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def _unpack(chunk: bytes) -> pa.Table:
+    return pa.ipc.open_stream(chunk).read_all()
