@@ -1,0 +1,43 @@
+"""Commands to keep it running: up, status."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from tapeflow.commands import DemoOption, JsonOption, app, settings
+
+
+@app.command()
+def up(demo: DemoOption = False) -> None:
+    """Run everything: recorder, flow and Dagster, and with --demo an exchange of our own. Ctrl-C stops it all.
+
+    What dies is named and started again; logs are in <data>/logs. Exit status 2 where the settings cannot work.
+
+    Example: tapeflow up --demo
+    """
+    from tapeflow import up as house
+
+    base = settings()
+    raise typer.Exit(house.up(base, demo=demo, tell=lambda line: print(line, flush=True)))
+
+
+@app.command()
+def status(demo: DemoOption = False, json: JsonOption = False) -> None:
+    """Show how it goes: processes, feeds, gaps, backlog, seals, disk.
+
+    Exit status 1 when a process is down, a feed is silent, a gap has been open for over 10 minutes, the flow is over
+    60 s behind, the disk is full within a day, or a seal is over 24 h late.
+
+    Example: tapeflow status --json
+    """
+    from tapeflow import screen
+    from tapeflow.status import faults, gather
+
+    found = gather(settings(demo=demo), time.time())
+    if json:
+        print(screen.as_json(found))
+    else:
+        screen.show(found)
+    raise typer.Exit(1 if faults(found) else 0)

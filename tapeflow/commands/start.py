@@ -1,0 +1,62 @@
+"""Commands to begin with: init, venues, version."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import tapeflow
+from tapeflow import show
+from tapeflow.commands import JsonOption, Refusal, app, settings
+
+
+@app.command()
+def init(force: Annotated[bool, typer.Option("--force", help="Overwrite a settings file that is there.")] = False) -> None:
+    """Write tapeflow.yaml, every default commented.
+
+    Example: tapeflow init
+    """
+    from pipelines.settings import CONFIG
+    from tapeflow.template import template
+
+    path = Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG))
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError:
+        raise Refusal(f"{path} is there already; --force writes it anew and loses what is in it") from None
+    print(f"wrote {path}: every line is a default; name your symbols under venues, then run `tapeflow up`")
+
+
+@app.command()
+def venues(json: JsonOption = False) -> None:
+    """List the venues, and the symbols recorded there.
+
+    Example: tapeflow venues --json
+    """
+    from pipelines.venues import VENUES
+
+    chosen = settings()
+    columns = ["venue", "rest", "weight_per_minute", "symbols"]
+    rows = [
+        (
+            name,
+            chosen.endpoints.get(name, venue.rest_base),
+            venue.weight_per_minute,
+            list(chosen.venues[name].symbols) if name in chosen.venues else [],
+        )
+        for name, venue in VENUES.items()
+    ]
+    (show.as_json if json else show.as_table)(columns, rows)
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    Example: tapeflow version
+    """
+    print(tapeflow.__version__)
