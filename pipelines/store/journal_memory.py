@@ -1,4 +1,5 @@
-"""What a recorder must know of the journal when it starts again: how far each tape went, and which holes are open."""
+"""What a recorder must know of the journal when it starts again: how far each tape went,
+which holes are open, which average volumes hold."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pipelines.records import Batch, Connect, Gap, Kind, Repair, split_head
+from pipelines.records import Batch, Connect, Gap, Kind, Reference, Repair, split_head
 from pipelines.store.journal import contents, segments
 
 LIMIT_BYTES: Final = 256 << 20
@@ -29,10 +30,13 @@ class Memory(NamedTuple):
         The greatest trade id that was journaled, per venue and native symbol.
     open : list of Gap
         Holes that were opened and not closed. Where the last missing id was not known, `to_id` is the greatest id.
+    references : dict
+        Average daily volumes per venue, native symbol and date: thresholds of a date do not change once they are told.
     """
 
     last: dict[Tape, int]
     open: list[Gap]
+    references: dict[tuple[str, str, str], Reference]
 
 
 def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId, limit_bytes: int = LIMIT_BYTES) -> Memory:
@@ -40,6 +44,7 @@ def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId,
     last: dict[Tape, int] = {}
     live: set[Tape] = set()  # a repair may be of an old hole and does not tell how far the tape went
     gaps: list[list[tuple[int, Gap]]] = []
+    references: dict[tuple[str, str, str], Reference] = {}
     room = limit_bytes
     for path in reversed(segments(folder)):
         room -= path.stat().st_size
@@ -50,6 +55,7 @@ def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId,
         for tape, number in [*found.frames.items(), *found.repairs.items()]:
             _raise(last, tape, number)
         gaps.append(found.gaps)
+        references = found.references | references
     held: dict[tuple[str, str, int | None], Gap] = {}
     for kind, gap in (change for changes in reversed(gaps) for change in changes):
         key = (gap.venue, gap.symbol, gap.from_id)
@@ -57,18 +63,19 @@ def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId,
             held[key] = gap
         else:
             held.pop(key, None)
-    return Memory(last, [_bounded(gap, last) for gap in held.values() if gap.from_id is not None])
+    return Memory(last, [_bounded(gap, last) for gap in held.values() if gap.from_id is not None], references)
 
 
 class _Found(NamedTuple):
     frames: dict[Tape, int]
     repairs: dict[Tape, int]
     gaps: list[tuple[int, Gap]]
+    references: dict[tuple[str, str, str], Reference]
 
 
 def _segment(path: Path, frame_ids: FrameIds, rest_id: RestId) -> _Found:
-    """Return the greatest ids, and the gaps opened and closed, of one segment."""
-    found = _Found({}, {}, [])
+    """Return the greatest ids, and the gaps opened and closed, and the references, of one segment."""
+    found = _Found({}, {}, [], {})
     venues: dict[int, str] = {}
     for batch in contents(path):
         if not isinstance(batch, Batch):
@@ -85,6 +92,9 @@ def _segment(path: Path, frame_ids: FrameIds, rest_id: RestId) -> _Found:
                 head, body = split_head(payload)
                 repair = msgspec.json.decode(head, type=Repair)
                 _raise(found.repairs, (repair.venue, repair.symbol), rest_id(repair.venue, body))
+            elif kind == Kind.REFERENCE:
+                reference = msgspec.json.decode(payload, type=Reference)
+                found.references[reference.venue, reference.symbol, reference.date] = reference
             elif kind in (Kind.GAP_OPEN, Kind.GAP_CLOSE):
                 found.gaps.append((kind, msgspec.json.decode(payload, type=Gap)))
     return found

@@ -52,7 +52,7 @@ def lock(folder: Path) -> int:
 class Writer:
     """The one writer of a journal.
 
-    Receive times must not fall from record to record; a segment's age is told by them, never by a clock.
+    Receive times never fall: one below its predecessor's is raised to it. A segment's age is told by them, not by a clock.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Writer:
         self._turn = threading.Lock()  # `sync` runs in another thread while `write` may change the segment
         self._fd = -1
         self._born_ns: int | None = None
+        self._last_ns = 0
         self.size = 0
         self.written = 0
         try:
@@ -119,8 +120,9 @@ class Writer:
         """
         if not records:
             return
-        data, ends = lay_out(records)
-        first_ns = records[0][0]
+        data, ends = lay_out(records, self._last_ns)
+        first_ns = max(records[0][0], self._last_ns)
+        self._last_ns = max(self._last_ns, max(record[0] for record in records))
         if self._born_ns is not None and (
             self.size + data.size > self._segment_bytes or first_ns - self._born_ns >= self._segment_ns
         ):

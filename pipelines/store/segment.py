@@ -124,8 +124,11 @@ def _lay_out(
         ends[i] = at
 
 
-def lay_out(records: Sequence[Record | tuple[int, int, int, bytes]]) -> tuple[_Bytes, _Ints]:
+def lay_out(records: Sequence[Record | tuple[int, int, int, bytes]], floor_ns: int = 0) -> tuple[_Bytes, _Ints]:
     """Return a group of records as bytes, and where each of them ends therein.
+
+    A receive time below the one before it, or below `floor_ns`, is raised to it: a clock that was set back must not
+    make journal time fall.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def lay_out(records: Sequence[Record | tuple[int, int, int, bytes]]) -> tuple[_B
         ends,
         np.frombuffer(b"".join(payload) or b"\0", np.uint8),
         lengths,
-        np.fromiter(recv_ns, np.int64, n),
+        np.maximum(np.maximum.accumulate(np.fromiter(recv_ns, np.int64, n)), floor_ns),
         np.fromiter(connection, np.int64, n),
         np.fromiter(kind, np.int64, n),
     )

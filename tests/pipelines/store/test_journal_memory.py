@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.records import Connect, Gap, Kind, Repair, headed
+from pipelines.records import Connect, Gap, Kind, Reference, Repair, headed
 from pipelines.store.journal_memory import recall
 from pipelines.store.journal_writer import Writer
 from pipelines.store.segment import Record
@@ -68,5 +68,12 @@ def test_gaps_that_were_not_closed_are_remembered_with_an_end(tmp_path: Path) ->
     assert [(g.from_id, g.to_id) for g in found.open] == [(20, 22), (30, 40)]
 
 
+def test_the_newest_reference_of_each_date_is_remembered(tmp_path: Path) -> None:
+    told = [Reference("demo", "BTC", "2026-01-01", adv, 1.0, 30, "2025-12-31") for adv in (1.0, 2.0)]
+    write(tmp_path, *((Kind.REFERENCE, msgspec.json.encode(r)) for r in told), (Kind.FRAME, b"BTC 1"))
+    write(tmp_path, (Kind.HEARTBEAT, b""))
+    assert recall(tmp_path, {BTC}, ids, rest_id).references == {("demo", "BTC", "2026-01-01"): told[1]}
+
+
 def test_an_empty_journal_remembers_nothing(tmp_path: Path) -> None:
-    assert recall(tmp_path, {BTC}, ids, rest_id) == ({}, [])
+    assert recall(tmp_path, {BTC}, ids, rest_id) == ({}, [], {})

@@ -65,6 +65,15 @@ def test_each_further_segment_begins_with_the_head_at_the_time_of_what_follows(t
     assert [int(batch.recv_ns[0]) for batch in map(read, segments(tmp_path)) if batch] == [frame(i).recv_ns for i in range(4)]
 
 
+def test_receive_times_never_fall_whatever_the_clock_does(tmp_path: Path) -> None:
+    with Writer(tmp_path) as writer:
+        writer.write([frame(5), frame(3), frame(7)])
+        writer.write([frame(6), frame(8)])
+    batch = read(segments(tmp_path)[0])
+    assert batch is not None
+    assert (batch.recv_ns - 10**18).tolist() == [5, 5, 7, 7, 8]
+
+
 def full_after(room: int) -> Callable[[int, memoryview], int]:
     """Return a stand-in for `os.write` on a volume with `room` bytes left."""
     real, left = os.write, room
