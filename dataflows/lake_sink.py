@@ -9,7 +9,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipelines.engine import Output
 from pipelines.store.lake import Lake
-from pipelines.store.staging import Staging
+from pipelines.store.parquet import Staged
+from pipelines.store.staging import Due, Staging
 
 MINUTE_NS = 60_000_000_000
 
@@ -36,24 +37,45 @@ Report = Callable[[Arrival, list[str]], None]
 """Called when a snapshot has become durable: with the last arrival that it covers, and the tables committed."""
 
 
+class Plan(NamedTuple):
+    """How a shard's rows get into the lake.
+
+    Attributes
+    ----------
+    root : str
+        Of the lake.
+    writer, metadata, before_commit
+        As of `Staging`.
+    live : bool
+        Commit once a minute of journal time, alerts and gaps every epoch; else only at the end.
+    report : Report
+    """
+
+    root: str
+    writer: str
+    metadata: dict[str, str]
+    live: bool
+    report: Report
+    before_commit: Callable[[list[Staged]], None] = lambda _: None
+
+
 class LakePart(StatefulSinkPartition[Arrival, dict[str, Any]]):
     """One shard's rows into the lake."""
 
-    def __init__(
-        self, root: str, writer: str, metadata: dict[str, str], state: dict[str, Any] | None, report: Report, *, live: bool
-    ) -> None:
+    def __init__(self, plan: Plan, state: dict[str, Any] | None) -> None:
+        self.plan = plan
         self.minute: int = state["minute"] if state else -1
-        self.staging = Staging(Lake(root), writer, metadata, state["staging"] if state else None)
-        self.report = report
-        self.live = live
+        self.staging = Staging(
+            Lake(plan.root), plan.writer, plan.metadata, state and state["staging"], before_commit=plan.before_commit
+        )
         self.last: Arrival | None = None
-        self.flush = False
         self.covered: Arrival | None = None
+        self.flush = False
 
     def write_batch(self, items: list[Arrival]) -> None:
         """Commit what the snapshot before this epoch marked as due, then buffer."""
         if self.covered is not None:
-            self.report(self.covered, self.staging.publish())
+            self.plan.report(self.covered, self.staging.publish())
             self.covered = None
         for item in items:
             for table, rows in item.output.tables:
@@ -64,32 +86,22 @@ class LakePart(StatefulSinkPartition[Arrival, dict[str, Any]]):
     def snapshot(self) -> dict[str, Any]:
         """Stage, and return what is on its way."""
         minute = self.last.output.journal_ns // MINUTE_NS if self.last else self.minute
-        turned = self.live and minute > self.minute
+        due: Due = "all" if self.flush else "nothing"
+        if self.plan.live and not self.flush:
+            due = "minute" if minute > self.minute else "epoch"
         self.minute = minute
-        self.covered = self.last or self.covered
-        return {"staging": self.staging.snapshot(minute=turned, everything=self.flush), "minute": self.minute}
+        self.covered = self.last
+        return {"staging": self.staging.snapshot(due), "minute": self.minute}
 
     def close(self) -> None:
         """Commit nothing: this is called after a failure too."""
 
 
 class LakeSink(FixedPartitionedSink[Arrival, dict[str, Any]]):
-    """Writes the rows of one shard into the lake, exactly once.
+    """Writes the rows of one shard into the lake, exactly once."""
 
-    Parameters
-    ----------
-    root : str
-        Of the lake.
-    shard : str
-        The one partition.
-    writer, metadata
-        As of `Staging`.
-    live : bool
-        Commit once a minute of journal time, alerts and gaps every epoch; else only at the end.
-    """
-
-    def __init__(self, root: str, shard: str, writer: str, metadata: dict[str, str], report: Report, *, live: bool) -> None:
-        self.root, self.shard, self.writer, self.metadata, self.report, self.live = root, shard, writer, metadata, report, live
+    def __init__(self, shard: str, plan: Plan) -> None:
+        self.shard, self.plan = shard, plan
 
     def list_parts(self) -> list[str]:
         """Return the one partition."""
@@ -97,4 +109,4 @@ class LakeSink(FixedPartitionedSink[Arrival, dict[str, Any]]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: dict[str, Any] | None) -> LakePart:
         """Go on from `resume_state`: commit what was due, delete what lies beyond."""
-        return LakePart(self.root, self.writer, self.metadata, resume_state, self.report, live=self.live)
+        return LakePart(self.plan, resume_state)

@@ -35,7 +35,6 @@ class Bucketing:
         self.past = np.zeros((0, self.window))
         self.past_count = np.zeros(0, np.int64)
         self.elevated = np.zeros(0, np.bool_)
-        self._scales = np.zeros(0)
 
     def fits(self, kernels: Kernels) -> bool:
         """Whether the state can go on under other settings."""
@@ -48,6 +47,18 @@ class Bucketing:
             setattr(self, name, np.concatenate([state, np.zeros((n - len(state), *state.shape[1:]), state.dtype)]))
         self.volumes += [None] * (n - len(self.volumes))
 
+    def plant(self, i: int, window: list[tuple[float, float, float, bool]], places: int) -> None:
+        """Begin instrument `i` with the last complete buckets of earlier dates, oldest first.
+
+        `window` holds V and buy volume (base), squares and spans_gap; `places` are those of the instrument's lots.
+        """
+        for k, (volume, buy, squares, gap) in enumerate(window[-self.n :]):
+            bucket = self.ring[i, k : k + 1]
+            bucket["volume"] = bucket["target"] = int(Decimal(repr(volume)).scaleb(places))
+            bucket["buy"] = int(Decimal(repr(buy)).scaleb(places))
+            bucket["squares"], bucket["gap"] = squares, gap
+        self.ring_count[i] = min(len(window), self.n)
+
     def fix(self, i: int, adv: Adv | None) -> int:
         """Fix V of instrument `i` for a new date; return the decimal places it needs."""
         if self.kind == "v":
@@ -56,8 +67,7 @@ class Bucketing:
             volume = rounded(adv.volume / float(self.number)) if adv else None
         self.volumes[i] = volume
         self.open[i] = np.zeros((), vpin.BUCKET)
-        exponent = volume.normalize().as_tuple().exponent if volume is not None else 0
-        return max(0, -exponent) if isinstance(exponent, int) else 0
+        return places_of(volume) if volume is not None else 0
 
     def rescale(self, i: int, factor: int, places: int) -> None:
         """Bring lots of instrument `i` to a step finer by `factor`, with `places` decimals."""
@@ -144,3 +154,9 @@ class Bucketing:
                 )
             self.elevated[i] = pct >= self.high.pct
         return found
+
+
+def places_of(value: Decimal) -> int:
+    """Return how many decimal places a value needs."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

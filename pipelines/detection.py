@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipelines import alerts
 from pipelines.kernels import anomalies
-from pipelines.kernels.bar import Bars
+from pipelines.kernels.bar import BAR, Bars
 from pipelines.market import BAR_WIDTHS_US, Instrument
 from pipelines.settings import BigTrade, VolumeSurge
 from pipelines.tape import CLOCK, Rows, empty
@@ -28,6 +28,11 @@ class BigTrades:
         self.open = np.concatenate([self.open, np.zeros(more, anomalies.SWEEP)])
         self.ring = np.concatenate([self.ring, np.zeros((more, self.settings.window))])
         self.count = np.concatenate([self.count, np.zeros(more, np.int64)])
+
+    def plant(self, i: int, notionals: list[float]) -> None:
+        """Begin instrument `i` with the sweeps of earlier dates, oldest first."""
+        self.ring[i, : len(notionals)] = notionals
+        self.count[i] = len(notionals)
 
     def feed(self, rows: Rows, instruments: list[Instrument]) -> list[alerts.Alert]:
         """Return an alert for each big sweep that ended within `rows`."""
@@ -79,6 +84,13 @@ class Surges:
         self.ring = np.concatenate([self.ring, np.zeros((more, 2, self.settings.window))])
         self.count = np.concatenate([self.count, np.zeros(more, np.int64)])
         self.last = np.concatenate([self.last, np.zeros(more, np.int64)])
+
+    def plant(self, i: int, ts: npt.NDArray[np.int64], volume: npt.NDArray[np.float64], width: int) -> None:
+        """Begin instrument `i` with the bars of earlier dates, oldest first; `ts` and `width` in us."""
+        bars = np.zeros(ts.size, BAR)
+        bars["instrument"], bars["ts"], bars["end"] = i, ts, ts + width
+        none = np.empty(0, anomalies.SURGE)
+        anomalies.volume_surges(bars, volume, width, self.ring, self.count, self.last, np.inf, 0.0, none)
 
     def feed(self, bars: Bars, volume: npt.NDArray[np.float64], instruments: list[Instrument]) -> list[alerts.Alert]:
         """Return an alert for each closed bar whose volume surged; `volume` in units of base."""

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import ledger
 from pipelines import rows as to_rows
@@ -32,8 +33,10 @@ from pipelines.records import (
     split_head,
 )
 from pipelines.resequencer import Resequencer
+from pipelines.seed import Seeds
 from pipelines.settings import Kernels, digest
 from pipelines.signals import Signals
+from pipelines.sources import Piece
 from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
 from pipelines.venues import venue as venue_named
 
@@ -72,10 +75,19 @@ class Engine:
         See `Signals`.
     from_day : int
         Rows of earlier dates are put into order but neither stored nor counted, us since 1970.
+    seeds : Seeds or None
+        Stored rows of earlier dates that an instrument begins with.
     """
 
     def __init__(
-        self, kernels: Kernels, *, origin: str = "live", shard: str = "", complete: bool = False, from_day: int = 0
+        self,
+        kernels: Kernels,
+        *,
+        origin: str = "live",
+        shard: str = "",
+        complete: bool = False,
+        from_day: int = 0,
+        seeds: Seeds | None = None,
     ) -> None:
         self.shard = shard
         self.from_day = from_day
@@ -95,13 +107,19 @@ class Engine:
         self.seen: set[tuple[str, str]] = set()
         self.klines_until: dict[tuple[int, str], int] = {}
         self.counts: Counter[str] = Counter()
+        self.seeds = seeds
         self._out: list[tuple[str, pa.Table]] = []
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the tape has an end at which open time bars close."""
+        return not self.shard
 
     # --- state
 
     def snapshot(self) -> bytes:
         """Return the state, to go on from with `restore`."""
-        return pickle.dumps((VERSION, self.__dict__), protocol=5)
+        return pickle.dumps((VERSION, self.__dict__ | {"seeds": None}), protocol=5)
 
     @classmethod
     def restore(cls, state: bytes) -> Engine:
@@ -133,6 +151,10 @@ class Engine:
         self.tapes.append(tape)
         self.venue_of = np.append(self.venue_of, self.venues.index(instrument.venue))
         self.resequencer.grow(len(self.tapes))
+        if self.seeds is not None:
+            planted = self.seeds.plant(self.signals, self.index[key])
+            if planted:
+                self.note(instrument.venue, "seed", planted, self.journal_ns or self.seeds.before * 1000)
         return self.index[key]
 
     # --- input
@@ -158,13 +180,20 @@ class Engine:
             self.journal_ns = max(self.journal_ns, int(batch.recv_ns[-1]))
         return self._take()
 
-    def feed_rows(self, venue: str, decoded: Decoded, source: str) -> Output:
-        """Take rows already decoded, of an archive; `source` names the file."""
-        self._refuse(venue, decoded.faults, source, None)
-        rows = self._of_known(venue, decoded)
-        self._order(rows, lambda k: (source, int(rows["frame"][k]), b"", 0))
-        if rows.size:
-            self.journal_ns = max(self.journal_ns, int(rows["recv_ns"][-1]) or int(rows["ts"][-1]) * 1000)
+    def feed_piece(self, piece: Piece, name: str) -> Output:
+        """Take a piece of a bounded tape, which is of one venue; `name` is the file's."""
+        if piece.batch is not None:
+            return self.feed(piece.batch)
+        if piece.rows is not None:
+            venue, rows = self.venues[0], piece.rows.rows
+            texts = dict(zip(piece.rows.faults, piece.refused, strict=True))
+            where = [(name, f.frame, texts[f], self.journal_ns) for f in piece.rows.faults]
+            self._quarantine(venue, piece.rows.faults, where)
+            rows = self._of_known(venue, piece.rows)
+            lines = rows["frame"].copy()
+            self._order(rows, lambda k: (name, int(lines[k]), b"", 0))
+            if rows.size:
+                self.journal_ns = max(self.journal_ns, int(rows["recv_ns"][-1]) or int(rows["ts"][-1]) * 1000)
         return self._take()
 
     def finish(self) -> Output:
@@ -206,7 +235,7 @@ class Engine:
         venue = self.connections.get(connection) or (self.venues[0] if not self.strict and self.venues else "")
         if not venue:
             faults = [Fault(int(k), f"connection {connection} was never announced") for k in where]
-            self._refuse("unknown", faults, "", batch)
+            self._refuse("unknown", faults, batch)
             return empty(0)
         whole = where.size == len(batch.payload)
         payload = batch.payload if whole else [batch.payload[k] for k in where]
@@ -216,7 +245,7 @@ class Engine:
         if not whole:
             decoded.rows["frame"] = where[decoded.rows["frame"]]
             decoded = decoded._replace(faults=[f._replace(frame=int(where[f.frame])) for f in decoded.faults])
-        self._refuse(venue, decoded.faults, "", batch)
+        self._refuse(venue, decoded.faults, batch)
         decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
         return self._of_known(venue, decoded, batch)
 
@@ -232,10 +261,10 @@ class Engine:
         local = rows["instrument"]
         known = index[local] >= 0
         if not known.all():
-            if self.strict:
+            if self.strict and batch is not None:
                 odd = [Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
                        for r in rows[~known]]
-                self._refuse(venue, odd, "", batch)
+                self._refuse(venue, odd, batch)
             rows = rows[known]
         rows["instrument"] = index[rows["instrument"]]
         return rows
@@ -254,7 +283,7 @@ class Engine:
         try:
             self._take_control(Kind(int(kind)), payload, now, int(batch.connection[at]), batch, at)
         except (msgspec.DecodeError, ValueError) as error:
-            self._refuse("unknown", [Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")], "", batch)
+            self._refuse("unknown", [Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")], batch)
 
     def _take_control(self, kind: Kind, payload: bytes, now: int, connection: int, batch: Batch, at: int) -> None:
         match kind:
@@ -279,6 +308,8 @@ class Engine:
                 self._gap(kind, msgspec.json.decode(payload, type=Gap), now)
 
     def _instruments(self, record: Instruments, now: int) -> None:
+        if self.seeds is not None:
+            self.seeds.begin(now // 1000)
         for r in record.instruments:
             instrument = Instrument(record.venue, r.symbol, r.native, r.base, r.quote, r.tick, r.lot, r.status)
             self.add(instrument, self._tape(record.venue))
@@ -315,7 +346,7 @@ class Engine:
         decoded.rows["frame"] = at
         decoded.rows["recv_ns"] = batch.recv_ns[at]
         decoded.rows["flags"] |= int(Flag.REPAIRED)
-        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], "", batch)
+        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], batch)
         rows = self._of_known(record.venue, decoded, batch)
         self._order(rows, lambda _: _origin(batch, at))
 
@@ -364,28 +395,26 @@ class Engine:
         if gaps:
             self._out.append(("gaps", ledger.gaps(gaps, self.signals.instruments)))
 
-    def _refuse(self, venue: str, faults: list[Fault], source: str, batch: Batch | None) -> None:
+    def _refuse(self, venue: str, faults: list[Fault], batch: Batch) -> None:
+        if faults:
+            self._quarantine(venue, faults, [_origin(batch, f.frame) for f in faults])
+
+    def _quarantine(self, venue: str, faults: list[Fault], where: list[ledger.Where]) -> None:
         if faults:
             self.counts["quarantined"] += len(faults)
-            where = [_origin(batch, f.frame) if batch else (source, f.frame, b"", 0) for f in faults]
             symbols = {native: self.signals.instruments[i].symbol for (v, native), i in self.index.items() if v == venue}
             self._out.append(("quarantine", ledger.quarantine(venue, faults, where, symbols)))
 
     def _refuse_rows(self, rows: Rows, refused: npt.NDArray[np.bool_], reason: str, origin: ledger.Origin) -> None:
         for k in np.flatnonzero(refused):
             instrument = self.signals.instruments[int(rows["instrument"][k])]
-            self.counts["quarantined"] += 1
             fault = Fault(0, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
-            names = {instrument.native: instrument.symbol}
-            self._out.append(("quarantine", ledger.quarantine(instrument.venue, [fault], [origin(int(k))], names)))
+            self._quarantine(instrument.venue, [fault], [origin(int(k))])
 
     def _refuse_stray(self, row: np.void) -> None:
         instrument = self.signals.instruments[int(row["instrument"])]
-        self.counts["quarantined"] += 1
         fault = Fault(0, f"its id {int(row['trade_id'])} was far from the ids around it", instrument.native)
-        where = ("", int(row["frame"]), b"", int(row["recv_ns"]))
-        names = {instrument.native: instrument.symbol}
-        self._out.append(("quarantine", ledger.quarantine(instrument.venue, [fault], [where], names)))
+        self._quarantine(instrument.venue, [fault], [("", int(row["frame"]), b"", int(row["recv_ns"]))])
 
     def _cover(self, batch: Batch, at: int) -> None:
         """Write a coverage row per venue at the start of a minute of journal time."""
@@ -400,14 +429,15 @@ class Engine:
     def _take(self) -> Output:
         out = [*self._out, *self.signals.take()]
         self._out = []
+        if self.from_day:
+            first = pa.scalar(np.datetime64(self.from_day // DAY_US, "D").item())
+            out = [(name, rows.filter(pc.greater_equal(rows["date"], first))) for name, rows in out]
         self.counts["duplicates"] = self.resequencer.duplicates
         return Output(out, self.journal_ns)
 
 
-def _origin(batch: Batch | None, at: int) -> tuple[str, int, bytes, int]:
+def _origin(batch: Batch, at: int) -> ledger.Where:
     """Return where a record stands: segment, offset, payload, receive time."""
-    if batch is None:
-        return "", 0, b"", 0
     return batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at])
 
 

@@ -237,6 +237,10 @@ class Signals:
         places = max([self.size_places[i], *(b.fix(i, adv) for b in self.bucketing.values())])
         self._rescale(i, int(self.price_places[i]), int(places))
 
+    def refine(self, i: int, size_places: int) -> None:
+        """Make the lots of instrument `i` at least as fine as `size_places` decimals."""
+        self._rescale(i, int(self.price_places[i]), max(int(self.size_places[i]), size_places))
+
     def _rescale(self, i: int, price_places: int, size_places: int) -> None:
         """Bring the state of instrument `i` to finer steps; no output changes by it."""
         ticks = 10 ** (price_places - int(self.price_places[i]))

@@ -6,9 +6,9 @@ import sys
 
 from pipelines.settings import SettingsError
 from pipelines.store.commits import LakeError
-from tapeflow.commands import Refusal, app, lake, start
+from tapeflow.commands import Refusal, app, lake, run, start
 
-__all__ = ["lake", "main", "start"]
+__all__ = ["lake", "main", "run", "start"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     except SettingsError as error:
         return _say(error.faults, 2)
-    except (LakeError, Refusal) as error:
+    except Refusal as error:
+        return _say([str(error)], error.status)
+    except LakeError as error:
         return _say([str(error)], 1)
     except OSError as error:
         return _say([f"{error.filename}: {error.strerror}" if error.filename else str(error)], 1)

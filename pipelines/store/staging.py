@@ -7,7 +7,8 @@ deletes what was staged beyond it; begun from none, it refuses a lake that has r
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from pipelines.market import TABLES
 from pipelines.store.commits import Commits
 from pipelines.store.parquet import Staged
 
+Due = Literal["nothing", "epoch", "minute", "all"]
 ROWS = 100_000
 """Rows of a table that are staged to a file before their commit is due."""
 VERSION = 1
@@ -36,6 +38,11 @@ class Staging:
         Stored in each file.
     state : dict or None
         The last durable snapshot.
+    rerun : bool
+        A job that always makes the same files is begun again from its start: tables that it had committed stay as
+        they are.
+    before_commit : callable
+        Called with the files that are about to be committed; may refuse by raising.
 
     Raises
     ------
@@ -43,7 +50,16 @@ class Staging:
         If the lake is ahead of `state`.
     """
 
-    def __init__(self, lake: Commits, writer: str, metadata: dict[str, str], state: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        lake: Commits,
+        writer: str,
+        metadata: dict[str, str],
+        state: dict[str, Any] | None,
+        *,
+        rerun: bool = False,
+        before_commit: Callable[[list[Staged]], None] = lambda _: None,
+    ) -> None:
         self.lake = lake
         self.writer = writer
         self.metadata = metadata
@@ -54,27 +70,32 @@ class Staging:
         self.tail: dict[str, list[bytes]] = {t: list(chunks) for t, chunks in state["tail"].items()}
         self.rows = {t: sum(_unpack(c).num_rows for c in chunks) for t, chunks in self.tail.items()}
         self.fresh: dict[str, list[pa.Table]] = {}
+        self.before_commit = before_commit
         self.lake.create()
+        self.settled = {t for t in TABLES if rerun and lake.version(t, self._app(t)) is not None}
         self._reconcile()
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Buffer rows (columns of the table's `lake_schema`)."""
-        if rows.num_rows:
+        if rows.num_rows and table not in self.settled:
             self.fresh.setdefault(table, []).append(rows)
             self.rows[table] = self.rows.get(table, 0) + rows.num_rows
 
-    def snapshot(self, *, minute: bool = False, everything: bool = False) -> dict[str, Any]:
+    def snapshot(self, due: Due) -> dict[str, Any]:
         """Return the state; stage what is many, and mark as due what is to be committed.
 
-        Tables that commit every epoch are always due, the others when `minute` or `everything` says so.
+        Parameters
+        ----------
+        due : {'nothing', 'epoch', 'minute', 'all'}
+            `epoch`: tables that commit every epoch; `minute` and `all`: every table.
         """
-        for table in [t for t, n in self.rows.items() if n]:
-            now = everything or minute or TABLES[table].every_epoch
-            if now or self.rows[table] >= ROWS:
+        for table in {*self.rows, *self.staged}:
+            now = due in ("minute", "all") or (due == "epoch" and TABLES[table].every_epoch)
+            if self.rows.get(table) and (now or self.rows[table] >= ROWS):
                 self._stage(table)
-        for table in [t for t, files in self.staged.items() if files]:
-            if everything or minute or TABLES[table].every_epoch:
-                self.due[table] = (self.seq, self.staged.pop(table))
+            if now and self.staged.get(table):
+                earlier = self.due[table][1] if table in self.due else []
+                self.due[table] = (self.seq, [*earlier, *self.staged.pop(table)])
         for table, tables in self.fresh.items():
             self.tail.setdefault(table, []).append(_pack(pa.concat_tables(tables)))
         self.fresh = {}
@@ -90,10 +111,20 @@ class Staging:
     def publish(self) -> list[str]:
         """Commit what the last snapshot marked as due; return the tables. To be called once that snapshot is durable."""
         done = list(self.due)
+        if done:
+            self.before_commit(self.due_files())
         for table, (seq, files) in self.due.items():
             self.lake.commit(table, self._app(table), seq, files)
         self.due = {}
         return done
+
+    def due_files(self) -> list[Staged]:
+        """Return the files that the next `publish` commits."""
+        return [f for _, files in self.due.values() for f in files]
+
+    def staged_dates(self) -> set[str]:
+        """Return the dates of staged files."""
+        return {f.date for files in self.staged.values() for f in files}
 
     def _stage(self, table: str) -> None:
         chunks = [_unpack(c) for c in self.tail.pop(table, [])] + self.fresh.pop(table, [])
@@ -111,7 +142,7 @@ class Staging:
         """
         for table in TABLES:
             last = self.lake.version(table, self._app(table))
-            if last is not None and last >= self.seq:
+            if last is not None and last >= self.seq and table not in self.settled:
                 raise LakeAhead(f"table {table} holds rows of {self.writer!r} up to {last}, the recovery store knows {self.seq}")
         self.publish()
         for table in TABLES:

@@ -38,6 +38,10 @@ EndOption = Annotated[
 class Refusal(Exception):
     """What was asked for cannot be done; the message says why and what to do instead."""
 
+    def __init__(self, message: str, *, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 def settings(*, demo: bool = False) -> Settings:
     """Return the settings, or the demo's.

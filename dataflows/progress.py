@@ -1,0 +1,94 @@
+"""What the flow tells of itself: metrics, the status file, and how far the journal is consumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from prometheus_client import Counter, Gauge
+
+from dataflows.lake_sink import Arrival
+from pipelines.engine import Engine
+from pipelines.kernels.clock import UNKNOWN
+from pipelines.settings import Settings
+from pipelines.store.journal import behind
+from pipelines.store.retention import publish_consumed
+
+ROWS = Counter("tapeflow_rows", "Rows handed to the sink", ["table"])
+COMMITS = Counter("tapeflow_commits", "Commits to a table of the lake", ["table"])
+QUARANTINED = Gauge("tapeflow_quarantined", "Rows refused since the flow's state began")
+DUPLICATES = Gauge("tapeflow_duplicates", "Trades dropped because their id had been seen, since the flow's state began")
+LAG = Gauge("tapeflow_lag_seconds", "Wall clock less journal time reached")
+BACKLOG = Gauge("tapeflow_backlog_bytes", "Bytes of the journal not yet read")
+EPOCH = Gauge("tapeflow_epoch_seconds", "Wall clock between the last two durable snapshots")
+
+
+class Progress:
+    """Reports of one flow; reads the clock, which nothing it touches feeds back into a result."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine: Engine | None = None
+        self.rows: dict[str, int] = {}
+        self.epoch_at = time.monotonic()
+        settings.data.joinpath("status").mkdir(parents=True, exist_ok=True)
+
+    def watch(self, engine: Engine) -> None:
+        """Take the engine as it is after a batch."""
+        self.engine = engine
+        QUARANTINED.set(engine.counts["quarantined"])
+        DUPLICATES.set(engine.counts["duplicates"])
+
+    def report(self, covered: Arrival, committed: list[str]) -> None:
+        """Publish how far a durable snapshot came."""
+        for table in committed:
+            COMMITS.labels(table).inc()
+        now = time.monotonic()
+        epoch, self.epoch_at = now - self.epoch_at, now
+        EPOCH.set(epoch)
+        if covered.segment:
+            publish_consumed(self.settings.journal_dir, covered.segment, covered.offset)
+        self._write_status(covered, epoch)
+
+    def _write_status(self, covered: Arrival, epoch: float) -> None:
+        lag = max(0.0, time.time() - covered.output.journal_ns / 1e9)
+        backlog = behind(self.settings.journal_dir, covered.segment, covered.offset) if covered.segment else 0
+        LAG.set(lag)
+        BACKLOG.set(backlog)
+        status: dict[str, Any] = {
+            "pid": os.getpid(),
+            "at": time.time(),
+            "journal": {"segment": covered.segment, "offset": covered.offset, "lag_bytes": backlog, "lag_s": round(lag, 3)},
+            "epoch_s": round(epoch, 3),
+            "instruments": [],
+        }
+        if self.engine is not None:
+            status |= _of_engine(self.engine)
+        path = self.settings.data / "status" / "flow.json"
+        fresh = path.with_suffix(".tmp")
+        fresh.write_text(json.dumps(status))
+        fresh.replace(path)
+
+
+def _of_engine(engine: Engine) -> dict[str, Any]:
+    signals = engine.signals
+    offsets = {v: int(least) for v, least in zip(engine.venues, engine.venue_clocks["least"], strict=True) if least != UNKNOWN}
+    return {
+        "rows": {"trades": engine.stored},
+        "frames": engine.counts["frames"],
+        "quarantined": engine.counts["quarantined"],
+        "duplicates": engine.counts["duplicates"],
+        "clock_offset_us": offsets,
+        "instruments": [
+            {
+                "venue": it.venue,
+                "symbol": it.symbol,
+                "last_trade_ts": int(signals.clock["now"][i]) / 1e6,
+                "adv_known": signals.volumes.of(i, int(signals.clock["day"][i])) is not None,
+                "gap_open": bool(engine.resequencer.lines[i].held or engine.resequencer.lines[i].gap_since),
+            }
+            for i, it in enumerate(signals.instruments)
+        ],
+    }

@@ -1,0 +1,73 @@
+"""Begin again from the journal: live rows from a date on are taken out, and made anew under a new writer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import structlog
+
+from dataflows.live import RecoveryError, generation, only_one, run, writer
+from pipelines.engine import day_us
+from pipelines.market import TABLES
+from pipelines.settings import Settings
+from pipelines.store.journal import segments
+from pipelines.store.lake import Lake
+
+log = structlog.get_logger()
+
+
+def rebuild(settings: Settings, start: str) -> int:
+    """Make the live rows of `start` (ISO date) and later again, and go on to the end of the journal.
+
+    Raises
+    ------
+    RecoveryError
+        If the date is none, the flow is running, or the journal does not reach back that far.
+    """
+    try:
+        first = day_us(date.fromisoformat(start).isoformat())
+    except ValueError:
+        raise RecoveryError(f"--from {start}: not a date; write it like 2026-11-20") from None
+    folder = settings.recovery_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if not segments(settings.journal_dir):
+        raise RecoveryError(f"the journal at {settings.journal_dir} is empty: there is nothing to rebuild from")
+    lake = Lake(settings.lake_root)
+    lake.create()
+    with only_one(folder):
+        _forget(settings, folder, lake, first)
+        _take_out(lake, settings.shard, start)
+    return run(settings, until_end=True)
+
+
+def _forget(settings: Settings, folder: Path, lake: Lake, first: int) -> None:
+    """Put the recovery store aside and begin the next generation of the writer, before any row is taken out."""
+    last = generation(folder)
+    while any(lake.version(t, f"{settings.shard}.{last}/{t}") is not None for t in TABLES):
+        last += 1
+    known = lake.table("alerts").filter(pl.col("origin") == "live").select("alert_id").collect()["alert_id"].to_list()
+    (folder / "rebuild.json").write_text(json.dumps({"from_day": first, "alerts": known}))
+    (folder / "generation").write_text(str(last))
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    (settings.journal_dir / "consumed.json").unlink(missing_ok=True)
+    log.info("rebuild", writer=writer(settings), from_day=first, alerts_kept=len(known))
+
+
+def _take_out(lake: Lake, shard: str, start: str) -> None:
+    """Remove this shard's live files of the dates that are made again."""
+    for table in TABLES:
+        if table == "alerts":  # live alerts are never removed; those made again are told by their ids
+            continue
+        stale = [f.path for f in lake.live(table).values() if f.date >= start and _is_live(f.path, shard)]
+        if stale:
+            lake.replace(table, stale, [])
+            log.info("rebuild: taken out", table=table, files=len(stale))
+
+
+def _is_live(path: str, shard: str) -> bool:
+    stem, _, number = path.rpartition("/")[2].partition(".")
+    return stem == shard and number.partition("-")[0].isdigit()

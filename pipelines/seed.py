@@ -1,0 +1,117 @@
+"""What a tape begins with: stored rows of earlier dates, read once from the lake, never again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from pipelines.bucketing import Bucketing, places_of
+from pipelines.detection import BigTrades, Surges
+from pipelines.market import BAR_WIDTHS_US, DAY_US
+from pipelines.reference import DATES
+from pipelines.settings import Kernels
+from pipelines.signals import Signals
+from pipelines.store.lake import Lake
+
+REACH = 31
+"""Earlier dates that may be read."""
+
+
+class Seeds:
+    """Rows of earlier dates, from which the state of an instrument is made when it is first seen.
+
+    Parameters
+    ----------
+    lake : Lake
+    before : int
+        Only rows of the `REACH` dates before this date are read, us since 1970; 0: the date `begin` is called with.
+    """
+
+    def __init__(self, lake: Lake, before: int = 0) -> None:
+        self.lake = lake
+        self.before = before // DAY_US * DAY_US
+
+    def begin(self, now: int) -> None:
+        """Fix the first date, where it was left open, to that of `now` (us)."""
+        self.before = self.before or now // DAY_US * DAY_US
+
+    def plant(self, signals: Signals, i: int) -> bytes:
+        """Give instrument `i` its state; return what was planted, as JSON, to be noted in `inputs` (empty: nothing)."""
+        instrument = signals.instruments[i]
+        where = {"venue": instrument.venue, "symbol": instrument.symbol}
+        kernels = signals.kernels
+        planted: dict[str, Any] = {
+            "dates": self._dates(signals, i, where),
+            "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
+            "big_trade": self._sweeps(signals.big_trades, i, where),
+            "volume_surge": self._volumes(signals.surges, i, where, kernels),
+        }
+        if not (planted["dates"] or planted["big_trade"] or planted["volume_surge"] or any(planted["vpin"].values())):
+            return b""
+        return msgspec.json.encode({"symbol": instrument.symbol, "before": self.before, "rows": planted})
+
+    def _read(self, table: str, where: dict[str, str], *columns: str, **equal: object) -> pl.LazyFrame:
+        first, last = (np.datetime64((self.before + shift) // DAY_US, "D").item() for shift in (-REACH * DAY_US, 0))
+        frame = self.lake.table(table).filter(pl.col("date") >= first, pl.col("date") < last)
+        for name, value in {**where, **equal}.items():
+            frame = frame.filter(pl.col(name) == value)
+        return frame.select(columns)
+
+    def _dates(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        dates = self._read("seals", where, "ts", "volume", "notional", "as_of").sort("ts", "as_of").collect()
+        dates = dates.unique("ts", keep="last", maintain_order=True).tail(DATES)
+        for ts, volume, notional in zip(_us(dates["ts"]), dates["volume"], dates["notional"], strict=True):
+            signals.volumes.complete(i, int(ts), volume, notional)
+        return dates.height
+
+    def _vpin(self, signals: Signals, bucketing: Bucketing, i: int, where: dict[str, str]) -> int:
+        names = ("ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct")
+        frame = self._read("vpin", where, *names, setting=bucketing.setting, partial=False).sort("end", "bucket")
+        rows = frame.tail(max(bucketing.n, bucketing.window)).collect()
+        past = rows["vpin_flag"].drop_nulls().to_numpy()
+        bucketing.past[i, : past.size], bucketing.past_count[i] = past, past.size
+        percentiles = rows["pct"].drop_nulls()
+        bucketing.elevated[i] = bool(percentiles.len() and percentiles[-1] >= bucketing.high.pct)
+        window = list(rows.tail(bucketing.n).select("bucket_volume", "buy_volume", "squares", "spans_gap").iter_rows())
+        signals.refine(i, max((places_of(Decimal(repr(x))) for bucket in window for x in bucket[:2]), default=0))
+        bucketing.plant(i, window, int(signals.size_places[i]))
+        return rows.height
+
+    def _sweeps(self, big_trades: BigTrades, i: int, where: dict[str, str]) -> int:
+        """Fill the baseline with the last sweeps of earlier dates, going back date by date until there are enough."""
+        wanted = big_trades.ring.shape[1]
+        frame = self._read("trades", where, "date", "ts", "side", "price", "size", "seq", counted=True)
+        sweeps: list[float] = []
+        for date in frame.select("date").unique().collect()["date"].sort(descending=True):
+            day = frame.filter(pl.col("date") == date).sort("seq").collect()
+            run = (day["ts"] != day["ts"].shift()) | (day["side"] != day["side"].shift())
+            sweeps = [*_sums(run.fill_null(value=True).to_numpy(), (day["price"] * day["size"]).to_numpy()), *sweeps]
+            if len(sweeps) >= wanted:
+                break
+        big_trades.plant(i, sweeps[-wanted:])
+        return min(len(sweeps), wanted)
+
+    def _volumes(self, surges: Surges, i: int, where: dict[str, str], kernels: Kernels) -> int:
+        name = kernels.detectors.volume_surge.bar
+        frame = self._read("bars", where, "ts", "volume", bar=name).sort("ts").tail(surges.settings.window)
+        rows = frame.collect()
+        surges.plant(i, _us(rows["ts"]), rows["volume"].to_numpy(), BAR_WIDTHS_US[name])
+        return rows.height
+
+
+def _us(times: pl.Series) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    return times.dt.epoch("us").to_numpy()
+
+
+def _sums(starts: "np.ndarray[tuple[int], np.dtype[np.bool_]]", notional: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[float]:
+    """Return the sums of runs, each added up in order, as the kernel does."""
+    sums: list[float] = []
+    for begins, value in zip(starts.tolist(), notional.tolist(), strict=True):
+        if begins:
+            sums.append(0.0)
+        sums[-1] += value
+    return sums
