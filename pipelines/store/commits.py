@@ -72,12 +72,12 @@ class Commits:
         ValueError
             If a column is missing or does not fit its type.
         """
-        fs, folder = self._folder(table)
+        fs, folder = self.folder(table)
         return parquet.stage(fs, folder, TABLES[table], rows, name, metadata)
 
     def version(self, table: str, app: str) -> int | None:
         """Return the last version committed to `table` under the name `app`; None before the first."""
-        version: int | None = self._latest(table).transaction_version(app)
+        version: int | None = self.latest(table).transaction_version(app)
         return version
 
     def commit(self, table: str, app: str, version: int, files: Sequence[Staged]) -> bool:
@@ -131,7 +131,7 @@ class Commits:
 
     def live(self, table: str) -> dict[str, Staged]:
         """Return the files that readers see now, by path relative to the table's root."""
-        return {path: file._replace(table=table) for path, file in _live(self._latest(table)).items()}
+        return {path: file._replace(table=table) for path, file in _live(self.latest(table)).items()}
 
     def orphans(self, table: str, prefix: str) -> list[str]:
         """Return files whose name starts with `prefix` and that are not in the table now, as relative paths.
@@ -139,8 +139,8 @@ class Commits:
         These were staged and never committed, or committed and later replaced; only the caller's own numbering of
         names can tell which.
         """
-        fs, folder = self._folder(table)
-        live = _live(self._latest(table))
+        fs, folder = self.folder(table)
+        live = _live(self.latest(table))
         found = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True, recursive=True))
         paths = [f.path[len(folder) + 1 :] for f in found if f.is_file and f.base_name.startswith(prefix)]
         return sorted(p for p in paths if not p.startswith("_delta_log/") and p not in live)
@@ -153,16 +153,41 @@ class Commits:
         LakeError
             If one of them is in the table.
         """
-        fs, folder = self._folder(table)
-        live = _live(self._latest(table))
+        fs, folder = self.folder(table)
+        live = _live(self.latest(table))
         for path in paths:
             if path in live:
                 raise LakeError(f"table {table}: {path} is in the table and stays")
             if fs.get_file_info(f"{folder}/{path}").is_file:
                 fs.delete_file(f"{folder}/{path}")
 
+    def latest(self, table: str) -> DeltaTable:
+        """Return the open handle of a table, brought up to date.
+
+        Raises
+        ------
+        LakeError
+            If there is no such table.
+        """
+        handle = self._handles.get(table)
+        if handle is not None:
+            try:
+                handle.update_incremental()
+            except DeltaError:  # the log was cleaned beyond where this handle stood
+                del self._handles[table]
+            else:
+                return handle
+        self._handles[table] = self._open(table)
+        return self._handles[table]
+
+    def folder(self, table: str) -> tuple[pafs.FileSystem, str]:
+        """Return the file system of the lake and the folder of a table in it."""
+        if self._fs is None:
+            self._fs = pafs.FileSystem.from_uri(self.root)[0] if "://" in self.root else pafs.LocalFileSystem()
+        return self._fs, self._uri(table).partition("://")[2] or self._uri(table)
+
     def _adds(self, table: str, files: Sequence[Staged], *, data_change: bool = True) -> list[AddAction | RemoveAction]:
-        fs, folder = self._folder(table)
+        fs, folder = self.folder(table)
         for file in files:
             if fs.get_file_info(f"{folder}/{file.path}").size != file.size:
                 raise LakeError(f"table {table}: the staged file {folder}/{file.path} is missing or not {file.size} bytes long")
@@ -182,7 +207,7 @@ class Commits:
         """
         mine = CommitProperties(app_transactions=[Transaction(app, version)] if app else None)
         for attempt in range(TRIES):
-            handle = self._latest(table)
+            handle = self.latest(table)
             last = handle.transaction_version(app) if app else None
             if last is not None and last >= version:
                 return False
@@ -198,18 +223,6 @@ class Commits:
                 return True
         raise LakeError(f"table {table}: no commit got through in {TRIES} tries; is another job rewriting it in a loop?")
 
-    def _latest(self, table: str) -> DeltaTable:
-        handle = self._handles.get(table)
-        if handle is not None:
-            try:
-                handle.update_incremental()
-            except DeltaError:  # the log was cleaned beyond where this handle stood
-                del self._handles[table]
-            else:
-                return handle
-        self._handles[table] = self._open(table)
-        return self._handles[table]
-
     def _open(self, table: str) -> DeltaTable:
         if table not in TABLES:
             raise LakeError(f"no table {table!r}; there are {', '.join(TABLES)}")
@@ -220,11 +233,6 @@ class Commits:
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
-
-    def _folder(self, table: str) -> tuple[pafs.FileSystem, str]:
-        if self._fs is None:
-            self._fs = pafs.FileSystem.from_uri(self.root)[0] if "://" in self.root else pafs.LocalFileSystem()
-        return self._fs, self._uri(table).partition("://")[2] or self._uri(table)
 
 
 def _live(handle: DeltaTable) -> dict[str, Staged]:

@@ -214,7 +214,7 @@ class Lake(Commits):
         if name not in self._handles and not DeltaTable.is_deltatable(self._uri(name)):
             self.require()
             return None
-        return self._latest(name)
+        return self.latest(name)
 
     def _conditions(
         self,
@@ -264,7 +264,7 @@ class Lake(Commits):
             for path, venue, first, last in zip(*columns, strict=True):
                 symbols = {first, last}
                 if thorough and first != last:
-                    fs, folder = self._folder(name)
+                    fs, folder = self.folder(name)
                     column = pq.read_table(f"{folder}/{path}", columns=["symbol"], filesystem=fs, partitioning=None)
                     symbols = set(column["symbol"].unique().to_pylist())
                 known |= {Known(venue, symbol) for symbol in symbols if symbol}
@@ -295,7 +295,7 @@ class Lake(Commits):
             connection.execute(f'CREATE VIEW "{table.name}{HISTORY}" AS SELECT {columns} FROM {source}')
         newest = ""
         if table.newest:
-            age = ", ".join(f'"{column}" DESC NULLS LAST' for column in reversed(_by_age(table)))
+            age = ", ".join(f'"{column}" DESC NULLS LAST' for column in _by_age(table))
             newest = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {age}) = 1"
         connection.execute(f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM "{table.name}{HISTORY}" {newest}')
 
@@ -309,8 +309,8 @@ def _named(name: str) -> tuple[Table, bool]:
 
 
 def _by_age(table: Table) -> list[str]:
-    """Return the columns that order versions of a row, the decisive one last; the others only settle ties for good."""
-    return [c for c in table.schema.names if c not in (*table.key, "as_of")] + ["as_of"]
+    """Return the columns that order the versions of a row: `as_of`, and the others only to settle ties for good."""
+    return ["as_of", *(c for c in reversed(table.schema.names) if c not in (*table.key, "as_of"))]
 
 
 def _literal(value: Any) -> str:
