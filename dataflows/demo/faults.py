@@ -1,0 +1,178 @@
+"""Faults on request: what an exchange, a network or a clock may do to a feed.
+
+| kind | value | effect |
+|---|---|---|
+| cut | seconds | sockets are torn down, new ones refused (503); REST goes on |
+| stall | seconds | sockets open now send nothing, not even pongs; what they miss is lost to them |
+| duplicates | count | the next trades are sent twice |
+| reorder | count | the next pairs of neighbours are swapped |
+| missing | count | the next trades are not sent; REST has them |
+| unfillable | count | the next trades are not sent, and REST lacks them too, until the exchange restarts |
+| garbage | count | each of the next trades is followed by a frame made bad; the tape is whole without these |
+| late | seconds | the next trade is sent that much later |
+| skew | milliseconds | the exchange's clock is put forward, or back |
+
+Seconds are the wall clock's. Those on trades strike one trade stream, whichever sends first unless a symbol is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dataflows.demo.tape import Frame
+
+DEFAULTS = {
+    "cut": ("seconds", 10.0),
+    "stall": ("seconds", 10.0),
+    "duplicates": ("count", 5.0),
+    "reorder": ("count", 5.0),
+    "missing": ("count", 5.0),
+    "unfillable": ("count", 5.0),
+    "garbage": ("count", 12.0),
+    "late": ("seconds", 5.0),
+    "skew": ("milliseconds", 1300.0),
+}
+"""The unit and default of each kind's value."""
+
+LARGEST = 1e7
+_SPEC = re.compile(r"([a-z]+)@(\d+(?:\.\d+)?)(?::(-?\d+(?:\.\d+)?))?(?::([A-Za-z0-9_-]+))?")
+
+
+class Fault(NamedTuple):
+    """A fault to come: `at` is when, in seconds from the start; `symbol` is native, or empty."""
+
+    kind: str
+    value: float
+    at: float = 0.0
+    symbol: str = ""
+
+
+def unit(kind: str) -> str:
+    """Return the unit of a kind's value; of an unknown kind, `value`."""
+    return DEFAULTS.get(kind, ("value", 0.0))[0]
+
+
+def fault(kind: str, value: float | None = None, at: float = 0.0, symbol: str = "") -> Fault:
+    """Return a fault, its value by default that of `DEFAULTS`.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or the value is one it cannot have.
+    """
+    if kind not in DEFAULTS:
+        raise ValueError(f"unknown fault {kind!r}; use {', '.join(DEFAULTS)}")
+    value = DEFAULTS[kind][1] if value is None else value
+    least = -LARGEST if kind == "skew" else 1.0 if unit(kind) == "count" else 1e-3
+    if not least <= value <= LARGEST:
+        raise ValueError(f"fault {kind}: {unit(kind)} was {value:g}; use {least:g} to {LARGEST:g}")
+    return Fault(kind, value, at, symbol.replace("-", "").upper())
+
+
+def parse(text: str) -> Fault:
+    """Read `kind@seconds[:value[:symbol]]`, like `cut@30`, `cut@30:10` or `missing@5:3:BTCUSDT`.
+
+    Raises
+    ------
+    ValueError
+        If it is not of that form, or as `fault`.
+    """
+    match = _SPEC.fullmatch(text)
+    if match is None:
+        raise ValueError(f"fault {text!r} is not like cut@30:10 (kind@seconds from the start[:value[:symbol]])")
+    kind, at, value, symbol = match.groups()
+    return fault(kind, None if value is None else float(value), float(at), symbol or "")
+
+
+@dataclass
+class _Strike:
+    """A fault on trades under way: how many it has left, on which stream, and the frame it holds back."""
+
+    kind: str
+    left: int
+    wait: float
+    native: str
+    stream: str = ""
+    held: Frame | None = None
+
+
+class Faults:
+    """The faults scheduled and under way; `now` is always in seconds from the start."""
+
+    def __init__(self, scheduled: list[Fault]) -> None:
+        self._scheduled = sorted(scheduled, key=lambda item: item.at)
+        self._strikes: list[_Strike] = []
+        self._late: list[tuple[float, str, Frame]] = []
+        self.refuse_until = 0.0
+        self.lost: set[tuple[str, int]] = set()
+        """Trades (native name, id) that REST lacks."""
+
+    def due(self, now: float) -> list[Fault]:
+        """Return, once, the scheduled faults whose time has come."""
+        count = sum(item.at <= now for item in self._scheduled)
+        due, self._scheduled = self._scheduled[:count], self._scheduled[count:]
+        return due
+
+    def strike(self, item: Fault) -> None:
+        """Begin a fault on trades."""
+        once = item.kind == "late"
+        self._strikes.append(_Strike(item.kind, 1 if once else int(item.value), item.value if once else 0.0, item.symbol))
+
+    def alter(self, stream: str, frames: list[Frame], now: float) -> list[Frame]:
+        """Return what is sent of a stream's frames."""
+        if not self._strikes and not self._late:
+            return frames
+        for strike in self._strikes if frames and frames[0].id >= 0 else ():
+            native = stream.partition("@")[0].upper()
+            strike.stream = strike.stream or (stream if strike.native in ("", native) else "")
+            if strike.stream == stream:
+                frames = [sent for frame in frames for sent in self._apply(strike, native, frame, now)]
+        self._strikes = [strike for strike in self._strikes if strike.left]
+        released = [frame for due, name, frame in self._late if name == stream and due <= now]
+        self._late = [item for item in self._late if item[1] != stream or item[0] > now]
+        return released + frames
+
+    def _apply(self, strike: _Strike, native: str, frame: Frame, now: float) -> list[Frame]:
+        if not strike.left or frame.id < 0:
+            return [frame]
+        if strike.kind == "reorder" and strike.held is None:
+            strike.held = frame
+            return []
+        strike.left -= 1
+        match strike.kind:
+            case "duplicates":
+                return [frame, frame]
+            case "reorder":
+                held, strike.held = strike.held, None
+                return [frame, held] if held else [frame]
+            case "garbage":
+                return [frame, GARBAGE[strike.left % len(GARBAGE)](str(frame.data))]
+            case "late":
+                self._late.append((now + strike.wait, strike.stream, frame))
+            case "unfillable":
+                self.lost.add((native, frame.id))
+        return []
+
+
+def _replaced(pattern: str, value: str) -> Callable[[str], Frame]:
+    return lambda data: Frame(-1, re.sub(pattern, value, data, count=1))
+
+
+GARBAGE: tuple[Callable[[str], Frame], ...] = (
+    lambda _: Frame(-1, "this is no JSON {", bare=True),
+    lambda data: Frame(-1, data[: len(data) // 2], bare=True),
+    lambda _: Frame(-1, b"\xff\xfe\x00\x01", bare=True),
+    _replaced(r'"e":"\w+"', '"e":"surprise"'),
+    _replaced(r'"m":', '"X":"SURPRISE","m":'),
+    _replaced(r'"p":"[^"]*"', '"p":"0"'),
+    _replaced(r'"p":"[^"]*"', '"p":"-1"'),
+    _replaced(r'"q":"[^"]*"', '"q":"1e308"'),
+    _replaced(r'"q":"[^"]*"', '"q":"NaN"'),
+    _replaced(r'"p":"[^"]*"', '"p":NaN'),
+    _replaced(r'"p":"[^"]*",', ""),
+    lambda data: Frame(-1, data[:-1] + ',"pad":"' + "x" * 10_000_000 + '"}'),
+)
+"""Ways to make a bad frame of a trade's data. The last is of 10 MB."""

@@ -1,0 +1,297 @@
+"""The demo exchange's sockets: streams and REST on one port, as USD-M serves them, with faults on request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import structlog
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from dataflows.demo import faults as trouble
+from dataflows.demo.clock import Clock
+from dataflows.demo.faults import Fault, Faults
+from dataflows.demo.market import Market
+from dataflows.demo.playback import Recording
+from dataflows.demo.rest import Answer, Rest
+from dataflows.demo.subscriptions import Session, control, session
+from dataflows.demo.tape import MINUTE_MS, Frame, Tape
+from pipelines.settings import SettingsError
+
+HOST = "127.0.0.1"
+TICK_S = 0.005
+"""How often due frames are sent."""
+MOST_UNREAD = 64 * 2**20
+"""Bytes a client may leave unread before it is cut off."""
+MESSAGES_A_SECOND = 10
+"""Control messages a client may send; one that sends more is cut off."""
+
+log = structlog.get_logger(__name__)
+
+
+class Exchange:
+    """A tape, served.
+
+    Parameters
+    ----------
+    tape : Tape
+    clock : Clock
+        Exchange time; started by the first subscription if it waits for one.
+    scheduled : list of Fault
+        Their times count from the start of `serving`.
+    """
+
+    def __init__(self, tape: Tape, clock: Clock, scheduled: list[Fault]) -> None:
+        self._tape, self._clock = tape, clock
+        self._faults = Faults(scheduled)
+        self._rest = Rest(tape, clock, self._faults)
+        self._clients: dict[ServerConnection, Session] = {}
+        self._stalled: set[ServerConnection] = set()
+        self._began = time.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def serving(self, port: int, ping_interval: float | None = 180.0) -> AsyncIterator[int]:
+        """Serve while the context lasts, which is given the port (chosen by the system if 0).
+
+        `ping_interval` is in seconds; None sends no pings.
+
+        Raises
+        ------
+        OSError
+            If the port is in use.
+        """
+        self._began = time.monotonic()
+        async with (
+            serve(
+                self._client,
+                HOST,
+                port,
+                process_request=self._request,
+                compression=None,
+                ping_interval=ping_interval,
+                ping_timeout=600,
+                max_size=2**16,
+                close_timeout=1,
+            ) as server,
+            asyncio.TaskGroup() as tasks,
+        ):
+            publishing = tasks.create_task(self._publish())
+            try:
+                yield server.sockets[0].getsockname()[1]
+            finally:
+                publishing.cancel()
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a request over HTTP, or return None to go on as a WebSocket."""
+        path = urlsplit(request.path).path
+        if path.startswith("/fapi/"):
+            return _response(await asyncio.to_thread(self._rest.answer, request.path))
+        if path == "/demo/fault":
+            return _response(self._requested(dict(parse_qsl(urlsplit(request.path).query))))
+        if path == "/demo/status":
+            return _response(self._status())
+        if session(request.path) is None:
+            return connection.respond(http.HTTPStatus.NOT_FOUND, f"no such path: {path}\n")
+        if self._now() < self._faults.refuse_until:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "cut off on request\n")
+        return None
+
+    def _requested(self, query: dict[str, str]) -> Answer:
+        """Begin the fault that `/demo/fault?kind=...` asks for: its value under the name of its unit, `symbol` if wanted."""
+        try:
+            kind = query.get("kind", "")
+            unit = trouble.unit(kind)
+            fault = trouble.fault(kind, float(query[unit]) if unit in query else None, symbol=query.get("symbol", ""))
+        except ValueError as error:
+            return Answer(400, msgspec.json.encode({"error": str(error)}), {})
+        self._begin(fault)
+        return Answer(200, msgspec.json.encode(fault._asdict()), {})
+
+    def _status(self) -> Answer:
+        now = self._clock.now_ms()
+        last = {native: self._tape.unpublished(native, now) - 1 for native in self._tape.listings}
+        return Answer(200, msgspec.json.encode({"time": now, "last": last, "clients": len(self._clients)}), {})
+
+    # --- sockets ------------------------------------------------------------------------------------------------------
+
+    async def _client(self, connection: ServerConnection) -> None:
+        """Take a client's control messages until it leaves."""
+        assert connection.request is not None
+        asked = session(connection.request.path)
+        assert asked is not None, "_request lets no other path through"
+        self._clients[connection] = asked
+        second, count = 0, 0
+        try:
+            async for message in connection:
+                now = int(time.monotonic())
+                second, count = now, count + 1 if now == second else 1
+                if count > MESSAGES_A_SECOND:
+                    await connection.close(1008, "Too many requests")
+                    break
+                answer = control(message, asked.streams)
+                if asked.streams:
+                    self._clock.start()
+                await connection.send(answer)
+        except ConnectionClosed:
+            pass
+        finally:
+            del self._clients[connection]
+            self._stalled.discard(connection)
+
+    async def _publish(self) -> None:
+        """Send what is due, tick by tick; draw ahead off the event loop."""
+        loop = asyncio.get_running_loop()
+        last = self._clock.now_ms()
+        while True:
+            await asyncio.sleep(TICK_S)
+            for fault in self._faults.due(self._now()):
+                self._begin(fault)
+            now = self._clock.now_ms()
+            if now <= last:
+                continue
+            if now // (MINUTE_MS // 2) != last // (MINUTE_MS // 2):
+                loop.run_in_executor(None, self._tape.prepare, now + MINUTE_MS // 2)
+            for stream in sorted({name for asked in self._clients.values() for name in asked.streams}):
+                frames = self._tape.frames(stream, last, now)
+                self._send(stream, self._faults.alter(stream, frames, self._now()))
+            last = now
+            for connection in [c for c in self._clients if c.transport.get_write_buffer_size() > MOST_UNREAD]:
+                log.warning("client cut off", reason=f"it left {MOST_UNREAD} bytes unread")
+                connection.transport.abort()
+
+    def _send(self, stream: str, frames: list[Frame]) -> None:
+        if not frames:
+            return
+        carried = [(c, asked) for c, asked in self._clients.items() if asked.carries(stream) and c not in self._stalled]
+        combined = [c for c, asked in carried if asked.combined]
+        raw = [c for c, asked in carried if not asked.combined]
+        for frame in frames if carried else ():
+            broadcast(raw, frame.data)
+            broadcast(combined, frame.data if frame.bare else f'{{"stream":"{stream}","data":{frame.data!s}}}')
+
+    # --- faults -------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _begin(self, fault: Fault) -> None:
+        log.info("fault", kind=fault.kind, value=fault.value, symbol=fault.symbol)
+        match fault.kind:
+            case "cut":
+                self._faults.refuse_until = self._now() + fault.value
+                for connection in self._clients:
+                    connection.transport.abort()
+            case "stall":
+                self._stall(list(self._clients), fault.value)
+            case "skew":
+                self._clock.step(fault.value)
+            case _:
+                self._faults.strike(fault)
+
+    def _stall(self, connections: Iterable[ServerConnection], seconds: float) -> None:
+        """Neither send to clients nor read from them, so that not even their pings are answered."""
+        for connection in connections:
+            self._stalled.add(connection)
+            connection.transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self._resume, connection)
+
+    def _resume(self, connection: ServerConnection) -> None:
+        if connection in self._stalled:
+            self._stalled.discard(connection)
+            connection.transport.resume_reading()
+
+
+def _response(answer: Answer) -> Response:
+    headers = Headers({**answer.headers, "Content-Length": str(len(answer.body)), "Connection": "close"})
+    headers.setdefault("Content-Type", "application/json")
+    return Response(answer.status, http.HTTPStatus(answer.status).phrase, headers, answer.body)
+
+
+def exchange(
+    *, seed: int, symbols: Iterable[str], rate: float, recording: Sequence[Path], speed: float, faults: Iterable[str]
+) -> Exchange:
+    """Make an exchange: of a generated market, or of a recording if one is given.
+
+    Raises
+    ------
+    SettingsError
+        With every fault found in the arguments.
+    """
+    wrong: list[str] = []
+    scheduled: list[Fault] = []
+    for text in faults:
+        try:
+            scheduled.append(trouble.parse(text))
+        except ValueError as error:
+            wrong.append(str(error))
+    tape: Market | Recording | None = None
+    try:
+        tape = Recording(recording) if recording else Market(seed, symbols, rate)
+    except ValueError as error:
+        wrong.append(str(error))
+    if wrong or tape is None:
+        raise SettingsError(wrong)
+    origin = tape.begin_ms - 1 if isinstance(tape, Recording) else None
+    return Exchange(tape, Clock(speed, origin), scheduled)
+
+
+def run(
+    *,
+    port: int = 8765,
+    seed: int = 7,
+    symbols: Iterable[str] = ("BTC-USDT", "ETH-USDT", "SOL-USDT"),
+    rate: float = 20.0,
+    recording: Sequence[Path] = (),
+    speed: float = 1.0,
+    faults: Iterable[str] = (),
+    ping_interval: float | None = 180.0,
+) -> int:
+    """Serve the demo exchange on 127.0.0.1 until SIGINT or SIGTERM; return 0.
+
+    Parameters
+    ----------
+    port : int
+    seed, symbols, rate
+        As `Market`; ignored where a recording is played.
+    recording : sequence of Path
+        Captures to play, from the first subscription on; at their end the exchange idles.
+    speed : float
+        Exchange seconds per second.
+    faults : iterable of str
+        `kind@seconds[:value[:symbol]]`, seconds from the start; kinds as in `faults`.
+    ping_interval : float, optional
+        Seconds between the server's pings.
+
+    Raises
+    ------
+    SettingsError
+        With every fault found: in the arguments, or the port is in use.
+    """
+    served = exchange(seed=seed, symbols=symbols, rate=rate, recording=recording, speed=speed, faults=faults)
+    return asyncio.run(_serve(served, port, ping_interval))
+
+
+async def _serve(served: Exchange, port: int, ping_interval: float | None) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with served.serving(port, ping_interval) as bound:
+            log.info("demo exchange serves", url=f"ws://{HOST}:{bound}/market/stream", rest=f"http://{HOST}:{bound}/fapi/v1/")
+            await stop.wait()
+    except OSError as error:
+        raise SettingsError([f"ports.demo: cannot listen on {HOST}:{port} ({error.strerror}); choose another port"]) from None
+    return 0
