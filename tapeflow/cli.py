@@ -6,9 +6,12 @@ import sys
 
 from pipelines.settings import SettingsError
 from pipelines.store.commits import LakeError
+from tapeflow import journal_command
 from tapeflow.commands import Refusal, app, lake, run, start
 
 __all__ = ["lake", "main", "run", "start"]
+
+app.add_typer(journal_command.app, name="journal")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -67,9 +67,7 @@ class Lake(Commits):
             frame = frame.filter(pl.col("counted"))
         return frame.sort("date", "seq")
 
-    def bars(
-        self, symbol: str, bar: str = "1m", venue: str | None = None, start: Time = None, end: Time = None
-    ) -> pl.LazyFrame:
+    def bars(self, symbol: str, bar: str = "1m", venue: str | None = None, start: Time = None, end: Time = None) -> pl.LazyFrame:
         """Return bars of an instrument by time; `bar` as in table `bars`: `1m`, `tick:500`, `volume` ...
 
         Raises

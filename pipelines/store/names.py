@@ -87,7 +87,7 @@ def resolve(symbol: str, venue: str | None, known: Collection[Known]) -> Known:
         raise LakeError(_unknown(symbol, venue, here))
     if len(found) > 1:
         names = ", ".join(f"{k.symbol} on {k.venue}" for k in sorted(found.values()))
-        raise LakeError(f"{symbol!r} may be {names}: give venue, like venue={sorted(found)[0][0]!r}")
+        raise LakeError(f"{symbol!r} may be {names}: give venue, like venue={min(found)[0]!r}")
     return next(iter(found.values()))
 
 

@@ -48,15 +48,13 @@ class Staged(NamedTuple):
     stats: str
 
 
-def stage(
-    fs: pafs.FileSystem, root: str, table: Table, rows: pa.Table, name: str, metadata: dict[str, str]
-) -> list[Staged]:
+def stage(fs: pafs.FileSystem, root: str, table: Table, rows: pa.Table, name: str, metadata: dict[str, str]) -> list[Staged]:
     """Write `rows` below `root`, one file per (date, venue), and force them to disk.
 
     Parameters
     ----------
-    fs, root
-        File system and folder of the table.
+    fs, root, table
+        File system, folder of the table in it, and which table it is.
     rows
         Columns of `table.lake_schema`, in any order of rows. Floats that are not finite are stored as null.
     name
@@ -98,16 +96,15 @@ def _write(fs: pafs.FileSystem, root: str, table: Table, part: pa.Table, name: s
     # Rising integers shrink to almost nothing as deltas; prices and sizes recur, so dictionaries beat byte splitting.
     deltas = [f.name for f in part.schema if pa.types.is_int64(f.type) or pa.types.is_timestamp(f.type)]
     sink = _open(fs, f"{root}/{path}")
-    with sink, pq.ParquetWriter(
-        sink,
-        part.schema,
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=[_leaf(f) for f in part.schema if f.name not in deltas],
-        column_encoding=dict.fromkeys(deltas, "DELTA_BINARY_PACKED"),
-        dictionary_pagesize_limit=4 << 20,
-        store_schema=False,
-    ) as writer:
+    options = {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": [_leaf(f) for f in part.schema if f.name not in deltas],
+        "column_encoding": dict.fromkeys(deltas, "DELTA_BINARY_PACKED"),
+        "dictionary_pagesize_limit": 4 << 20,
+        "store_schema": False,
+    }
+    with sink, pq.ParquetWriter(sink, part.schema, **options) as writer:
         writer.write_table(part, row_group_size=ROW_GROUP)
         writer.add_key_value_metadata(metadata)
     _sync(fs, root, path)

@@ -22,7 +22,17 @@ def trades(ids: range, venue: str = "demo", symbol: str = "BTC-USDT", day: dt.da
     start = dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
     times = [start + dt.timedelta(microseconds=1_001 * i) for i in ids]
     rows = [
-        {"date": day, "venue": venue, "symbol": symbol, "trade_id": i, "ts": t, "end": t, "seq": i, "price": 100.0 + i, "size": 0.5}
+        {
+            "date": day,
+            "venue": venue,
+            "symbol": symbol,
+            "trade_id": i,
+            "ts": t,
+            "end": t,
+            "seq": i,
+            "price": 100.0 + i,
+            "size": 0.5,
+        }
         | {"side": 1, "tape": "agg", "fills": 1, "counted": True, "flags": ["late"] if i % 2 else []}
         for i, t in zip(ids, times, strict=True)
     ]
@@ -192,7 +202,7 @@ def test_two_processes_create_at_once(tmp_path: Path) -> None:
 
 def test_a_missing_lake_is_named_and_not_created(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "nowhere")
-    with pytest.raises(LakeError, match="no lake at .*nowhere"):
+    with pytest.raises(LakeError, match=r"no lake at .*nowhere"):
         lake.live("trades")
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(LakeError, match="no table 'trade'; there are trades"):

@@ -26,7 +26,7 @@ NEXT = DAY + dt.timedelta(days=1)
 
 @pytest.fixture(params=["path", "url"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """A lake in a folder, and one by URL as on an object store."""
+    """Make a lake in a folder, and one by URL as on an object store."""
     lake = Lake(tmp_path / "lake" if request.param == "path" else (tmp_path / "lake").as_uri())
     lake.create()
     return lake
@@ -109,7 +109,7 @@ def test_more_columns_can_be_asked_for_by_value(lake: Lake) -> None:
 
 
 def test_the_newest_version_of_a_row_is_seen_and_the_history_kept(lake: Lake) -> None:
-    same = {"ts": moment(5), "from_id": 7, "to_id": 9}
+    same: dict[str, Any] = {"ts": moment(5), "from_id": 7, "to_id": 9}
     put(lake, GAPS, rows(GAPS, 1, feed="trades", status="unfillable", as_of=moment(10), **same))
     put(lake, GAPS, rows(GAPS, 1, feed="trades", status="repaired", as_of=moment(20), **same))
     put(lake, GAPS, rows(GAPS, 1, feed="quotes", status="open", as_of=moment(15), **same))
@@ -147,7 +147,7 @@ def test_a_lake_that_is_older_than_a_table_shows_it_empty(tmp_path: Path, monkey
 def test_reading_where_there_is_no_lake_says_so(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "nowhere")
     for ask in (lake.summary, lake.require, lambda: lake.trades("BTC-USDT"), lambda: lake.sql("SELECT * FROM bars")):
-        with pytest.raises(LakeError, match="no lake at .*nowhere"):
+        with pytest.raises(LakeError, match=r"no lake at .*nowhere"):
             ask()
     assert not (tmp_path / "nowhere").exists()
 

@@ -47,9 +47,9 @@ def test_a_date_alone_is_that_day() -> None:
 
 
 def test_a_wrong_time_says_what_a_right_one_is() -> None:
-    with pytest.raises(LakeError, match="start: '19.7.2024' is no time; use 2024-07-19"):
+    with pytest.raises(LakeError, match=r"start: '19\.7\.2024' is no time; use 2024-07-19"):
         bounds("19.7.2024", None)
-    with pytest.raises(LakeError, match="end .* lies before start"):
+    with pytest.raises(LakeError, match=r"end .* lies before start"):
         bounds("2024-07-19", "2024-07-18")
 
 

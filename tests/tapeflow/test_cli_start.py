@@ -1,0 +1,91 @@
+"""`init` writes settings that are the defaults; `venues` and `version`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tapeflow
+from pipelines.settings import VENUES, load
+from tapeflow.cli import main
+from tapeflow.template import template
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty folder, with no settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
+    return tmp_path
+
+
+def uncommented(text: str) -> str:
+    return re.sub(r"^# ", "", text, flags=re.MULTILINE)
+
+
+def test_init_writes_the_defaults() -> None:
+    defaults = load()
+    assert main(["init"]) == 0
+    assert load() == defaults
+
+
+def test_every_line_uncommented_is_the_defaults_too() -> None:
+    defaults = load()
+    text = uncommented(template())
+    assert yaml.safe_load(text) == json.loads(defaults.model_dump_json()), "every setting is in the file"
+    Path("tapeflow.yaml").write_text(text)
+    assert load() == defaults
+
+
+def test_one_setting_uncommented_changes_that_one() -> None:
+    defaults = load()
+    text = template().replace("# ports:", "ports:").replace("#   dagster: 3000", "  dagster: 3100")
+    Path("tapeflow.yaml").write_text(text)
+    ports = defaults.ports.model_copy(update={"dagster": 3100})
+    assert load() == defaults.model_copy(update={"ports": ports})
+
+
+def test_settings_are_explained() -> None:
+    text = template()
+    assert "##     sockets per feed\n#     redundancy: 1  # 1 or 2\n" in text
+    assert "#   dagster: 3000  # at least 1, at most 65535\n" in text
+    assert "# log_level: info  # debug or info or warning or error\n" in text
+
+
+def test_init_keeps_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("tapeflow.yaml").write_text("shard: mine\n")
+    assert main(["init"]) == 1
+    assert "tapeflow.yaml is there already; --force" in capsys.readouterr().err
+    assert Path("tapeflow.yaml").read_text() == "shard: mine\n"
+    assert main(["init", "--force"]) == 0
+    assert load().shard == "main"
+
+
+def test_init_writes_where_the_settings_are_read(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setenv("TAPEFLOW_CONFIG", str(place / "other.yaml"))
+    assert main(["init"]) == 0
+    assert (place / "other.yaml").exists()
+    assert not (place / "tapeflow.yaml").exists()
+
+
+def test_venues(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("tapeflow.yaml").write_text(
+        "venues: {binance-spot: {symbols: [BTC-USDT]}}\nendpoints: {binance-spot: 'http://127.0.0.1:1'}\n"
+    )
+    assert main(["venues", "--json"]) == 0
+    listed = {row["venue"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(listed) == set(VENUES)
+    assert listed["binance-spot"]["symbols"] == ["BTC-USDT"]
+    assert listed["binance-spot"]["rest"] == "http://127.0.0.1:1"
+    assert listed["binance-usdm"]["symbols"] == []
+    assert main(["venues"]) == 0
+    assert "binance-usdm" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == f"{tapeflow.__version__}\n"
