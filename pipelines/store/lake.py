@@ -240,9 +240,19 @@ class Lake(Commits):
             return venue, symbol
         try:
             found = names.resolve(symbol, venue, known)
+            sure = venue is not None or not self._may_be_elsewhere(found, known)
         except LakeError:
+            sure = False
+        if not sure:
             found = names.resolve(symbol, venue, known | self._known(thorough=True))
         return found.venue, found.symbol
+
+    def _may_be_elsewhere(self, found: Known, known: set[Known]) -> bool:
+        """Return whether a venue whose instruments are not described may have the symbol in the middle of a file."""
+        settled = {found.venue, *(k.venue for k in known if k.native)}
+        elsewhere = f"symbol = {_literal(found.symbol)} AND venue NOT IN ({', '.join(map(_literal, sorted(settled)))})"
+        tables = [self._snapshot(name) for name in ("trades", "bars")]
+        return any(delta.file_uris(file_pruning_predicate=elsewhere) for delta in tables if delta)
 
     def _known(self, *, thorough: bool = False) -> set[Known]:
         """Return the lake's instruments: from table `instruments`, and from the statistics of files of trades and bars.

@@ -88,6 +88,14 @@ def test_a_symbol_in_the_middle_of_a_file_is_found(lake: Lake) -> None:
         lake.trades("BTC-USDC")
 
 
+def test_a_symbol_in_the_middle_of_another_venues_file_makes_it_ambiguous(lake: Lake) -> None:
+    put(lake, TRADES, rows(TRADES, 3, venue="demo"))
+    put(lake, TRADES, rows(TRADES, 3, venue="okx", symbol=["ADA-USDT", "BTC-USDT", "ETH-USDT"]))
+    with pytest.raises(LakeError, match="BTC-USDT on demo, BTC-USDT on okx: give venue"):
+        lake.trades("BTC-USDT")
+    assert lake.trades("BTC-USDT", "okx").collect().height == 1
+
+
 def test_two_venues_are_never_mixed(lake: Lake) -> None:
     for venue in ("okx", "demo"):
         put(lake, TRADES, rows(TRADES, 3, venue=venue))
