@@ -1,0 +1,37 @@
+"""Binance's archives (data.binance.vision): aggTrades and trades, with and without a header.
+
+Spot's times are microseconds from 2025 on and milliseconds before; USD-M's are milliseconds throughout. Spot has one
+more column at the end (`is_best_match`). No column names the symbol: the file's name does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipelines.venues.columns import Tape
+from pipelines.venues.csv_trades import Layout
+
+_AGG: Final = ("id", "price", "size", "first", "last", "time", "seller")
+_FILL: Final = ("id", "price", "size", "", "time", "seller")
+_AGG_HEADER: Final = b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
+_FILL_HEADER: Final = b"id,price,qty,quote_qty,time,is_buyer_maker"
+_BEST: Final = b",is_best_match"
+
+LAYOUTS: Final = (
+    Layout("agg", (*_AGG, "best"), _AGG_HEADER + _BEST),
+    Layout("agg", _AGG, _AGG_HEADER),
+    Layout("fill", (*_FILL, "best"), _FILL_HEADER + _BEST),
+    Layout("fill", _FILL, _FILL_HEADER),
+)
+
+
+def layout_of(first_line: bytes) -> Layout | None:
+    """Return how an archive is laid out by its first line, None if it is none of Binance's trades."""
+    line = first_line.rstrip(b"\r\n")
+    return next((layout for layout in LAYOUTS if layout.fits(line)), None)
+
+
+def archive_kind(first_line: bytes) -> Tape | None:
+    """Return the tape of an archive by its first line: `agg`, `fill`, or None if it is no archive of trades."""
+    layout = layout_of(first_line)
+    return layout.tape if layout else None

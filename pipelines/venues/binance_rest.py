@@ -1,0 +1,149 @@
+"""What Binance's REST answers say: instruments, candles, errors. Requests are made by `binance.Binance`."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+
+from pipelines.market import TIME, Instrument
+from pipelines.venues.binance_frames import UNREADABLE
+from pipelines.venues.columns import microseconds
+
+
+class Request(NamedTuple):
+    """A GET request: its path, its query, and what it takes from the host's budget of weight a minute."""
+
+    path: str
+    params: dict[str, str]
+    weight: int
+
+
+class _Symbol(Struct):
+    symbol: str
+    baseAsset: str  # noqa: N815  the venue's spelling
+    quoteAsset: str  # noqa: N815
+    status: str = ""
+    contractType: str | None = None  # noqa: N815
+    deliveryDate: int = 0  # noqa: N815
+    marginAsset: str | None = None  # noqa: N815
+    filters: list[dict[str, Any]] = []
+
+
+class _ExchangeInfo(Struct):
+    symbols: list[_Symbol]
+
+
+_KLINE = tuple[int, str, str, str, str, str, int, str, int, str, str, Any]
+_VALUES = ("open", "high", "low", "close", "volume", "notional", "taker_buy_volume", "taker_buy_notional")
+KLINES = pa.schema(
+    [
+        ("ts", TIME),
+        ("end", TIME),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "notional")),
+        ("fills", pa.int64()),
+        *((name, pa.float64()) for name in ("taker_buy_volume", "taker_buy_notional")),
+    ]
+)
+
+
+def parse_error(body: bytes) -> str | None:
+    """Return what went wrong if a REST answer is an error, else None."""
+    try:
+        message = msgspec.json.decode(body)
+    except UNREADABLE:
+        return "answer was no valid JSON"
+    if isinstance(message, dict) and "code" in message and "msg" in message:
+        return f"{message['msg']} (code {message['code']})"
+    return None
+
+
+def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrument]:
+    """Read an `exchangeInfo` answer.
+
+    Contracts that are margined in their base asset, and those of no type yet, are left out: their sizes do not count
+    units of base, or they do not trade.
+
+    Parameters
+    ----------
+    body : bytes
+    venue : str
+        Our name of the venue.
+    perpetual : str
+        What the symbols of perpetual contracts end in: `-PERP`, or nothing.
+
+    Raises
+    ------
+    ValueError
+        If the answer is not of that form.
+    """
+    try:
+        info = msgspec.json.decode(body, type=_ExchangeInfo)
+    except UNREADABLE as error:
+        raise ValueError(f"{venue}: exchangeInfo was malformed: {error}") from None
+    return [
+        Instrument(
+            venue,
+            f"{s.baseAsset}-{s.quoteAsset}{_suffix(s, perpetual)}",
+            s.symbol,
+            s.baseAsset,
+            s.quoteAsset,
+            _step(s, "PRICE_FILTER", "tickSize"),
+            _step(s, "LOT_SIZE", "stepSize"),
+            s.status,
+        )
+        for s in info.symbols
+        if s.contractType != "" and s.marginAsset != s.baseAsset
+    ]
+
+
+def _suffix(symbol: _Symbol, perpetual: str) -> str:
+    if symbol.contractType is None:
+        return ""
+    if "PERPETUAL" in symbol.contractType or not symbol.deliveryDate:
+        return perpetual
+    return datetime.fromtimestamp(symbol.deliveryDate / 1000, UTC).strftime("-%y%m%d")
+
+
+def _step(symbol: _Symbol, kind: str, key: str) -> str:
+    """Return a filter's step without trailing zeros; empty where there is none."""
+    for rule in symbol.filters:
+        if rule.get("filterType") == kind:
+            try:
+                step = Decimal(str(rule.get(key)))
+            except InvalidOperation:
+                return ""
+            return f"{step.normalize():f}" if step.is_finite() and step > 0 else ""
+    return ""
+
+
+def parse_klines(body: bytes) -> pa.Table:
+    """Read candles: the columns of table `klines` that the answer itself holds (see `KLINES`).
+
+    Raises
+    ------
+    ValueError
+        If the answer is not of that form.
+    """
+    try:
+        rows = msgspec.json.decode(body, type=list[_KLINE])
+        texts = [(r[1], r[2], r[3], r[4], r[5], r[7], r[9], r[10]) for r in rows]
+        values = [[float(text) for text in row] for row in texts]
+    except UNREADABLE as error:
+        raise ValueError(f"klines were malformed: {error}") from None
+    if not all(math.isfinite(v) for row in values for v in row):
+        raise ValueError("klines were malformed: a value was not finite")
+    start = np.array([r[0] for r in rows], np.int64)
+    last = np.array([r[6] for r in rows], np.int64)
+    unit = np.where(last < 10**14, 1000, 1)
+    columns: dict[str, Any] = dict(zip(_VALUES, zip(*values, strict=True), strict=True)) if rows else {}
+    columns["ts"] = pa.array(microseconds(start)).cast(TIME)
+    columns["end"] = pa.array(microseconds(last) + unit).cast(TIME)
+    columns["fills"] = [r[8] for r in rows]
+    return pa.table({name: columns.get(name, []) for name in KLINES.names}, schema=KLINES)

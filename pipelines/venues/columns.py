@@ -1,0 +1,223 @@
+"""From columns as a venue sends them to rows of the tape: what makes a trade one that can be kept.
+
+Every decoder ends here, so that frames, REST answers and archives are held to the same rules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.market import Flag
+from pipelines.tape import VOID, Decoded, Fault, Rows, empty
+
+MAX_ID: Final = 2**63 - 1
+MAX_DIGITS: Final = 15
+"""Significant digits up to which a decimal text and its nearest double stand for each other."""
+MAX_PLACES: Final = 18
+ABSURD: Final = 1e12
+"""No price and no size reaches this."""
+EARLIEST_US: Final = 1_262_304_000_000_000
+"""2010-01-01."""
+LATEST_US: Final = 4_102_444_800_000_000
+"""2100-01-01."""
+
+_PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
+
+Tape = Literal["agg", "fill"]
+"""What a tape is made of: aggregates, or single fills."""
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Trades(NamedTuple):
+    """Columns of trades, one entry each a trade, as the venue sent them.
+
+    Attributes
+    ----------
+    frame : int64, (n,)
+        Which frame of the batch each came from; of a file, the line.
+    symbol : list of str, n
+        The venue's own names.
+    trade_id : int64, (n,)
+        Not below zero.
+    price, size : list of str, n
+        Quote currency per unit of base; units of base.
+    time : int64, (n,)
+        Match time since 1970 in ms, us or ns, told apart by magnitude.
+    seller : bool, (n,)
+        The seller was the taker.
+    first_fill, last_fill : int64, (n,), or None
+        Ids of the fills that an aggregate holds, ends included.
+    off_book : bool, (n,), or None
+        The trade did not come from the book.
+    recv_ns : int64, (n,), or None
+    """
+
+    frame: Ints
+    symbol: Sequence[str]
+    trade_id: Ints
+    price: Sequence[str]
+    size: Sequence[str]
+    time: Ints
+    seller: Bools
+    first_fill: Ints | None = None
+    last_fill: Ints | None = None
+    off_book: Bools | None = None
+    recv_ns: Ints | None = None
+
+
+class Refused(NamedTuple):
+    """A frame that no trade could be read from; `trade_id` is -1 where not even that is known."""
+
+    frame: int
+    reason: str
+    symbol: str = ""
+    trade_id: int = -1
+
+
+def microseconds(time: Ints) -> Ints:
+    """Return times since 1970 in ms, us or ns, told apart by magnitude, in us; what is below zero becomes zero."""
+    time = np.maximum(time, 0)
+    return np.where(time < 10**14, time * 1000, np.where(time < 10**17, time, time // 1000))
+
+
+def nanoseconds(time: Ints) -> Ints:
+    """Return times since 1970 in ms, us or ns, told apart by magnitude, in ns; what is below zero becomes zero."""
+    time = np.maximum(time, 0)
+    return np.where(time < 10**14, time * 10**6, np.where(time < 10**17, time * 1000, time))
+
+
+def quoted(text: str) -> str:
+    """Return `text` as it may stand in a reason: in quotes, on one line, cut at 40 characters."""
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def decimals(texts: Sequence[str], what: str, *, zero: bool = False) -> tuple[Floats, dict[int, str]]:
+    """Return the doubles nearest to decimal texts, and the reason against each that was refused (its value is 0).
+
+    Parameters
+    ----------
+    texts : sequence of str
+    what : str
+        What the texts are, for the reasons.
+    zero : bool
+        Zero is accepted.
+    """
+    values, doubtful = _floats(texts)
+    odd = values >= ABSURD
+    if not zero:
+        odd |= values <= 0
+    reasons: dict[int, str] = {}
+    for i in sorted({*doubtful, *np.flatnonzero(odd).tolist()}):
+        fault = _against(texts[i], zero)
+        values[i] = 0.0 if fault else float(texts[i])
+        if fault:
+            reasons[i] = f"{what} {fault}: {quoted(texts[i])}"
+    return values, reasons
+
+
+def _floats(texts: Sequence[str]) -> tuple[Floats, Sequence[int]]:
+    """Return the values and which texts need a closer look: all, if any holds more than digits and points."""
+    digits = "".join(texts).replace(".", "")
+    if digits.isdecimal() and digits.isascii():
+        try:
+            values = np.fromiter(map(float, texts), np.float64, len(texts))
+        except ValueError:
+            pass
+        else:
+            return values, [i for i, t in enumerate(texts) if len(t) > MAX_DIGITS and len(t.strip("0")) > MAX_DIGITS]
+    return np.zeros(len(texts)), range(len(texts))
+
+
+def _against(text: str, zero: bool) -> str | None:
+    """Return what speaks against a decimal text, or None."""
+    if not _PLAIN.fullmatch(text):
+        return _not_plain(text)
+    value = float(text)
+    digits = text.replace(".", "").strip("0")
+    places = text.partition(".")[2].rstrip("0")
+    checks = (
+        (value >= ABSURD, "was absurd"),
+        (value == 0 and not zero, "was not above zero"),
+        (len(digits) > MAX_DIGITS, f"had more than {MAX_DIGITS} significant digits"),
+        (len(places) > MAX_PLACES, f"had more than {MAX_PLACES} decimal places"),
+    )
+    return next((fault for wrong, fault in checks if wrong), None)
+
+
+def _not_plain(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return "was not a number"
+    if not math.isfinite(value):
+        return "was not finite"
+    return "was not plain decimal text" if value > 0 else "was not above zero"
+
+
+def build(trades: Trades, refused: Sequence[Refused], ignored: int) -> Decoded:
+    """Return the rows of `trades` that can be kept, a void for every other whose id is known, and all faults.
+
+    Rows and faults are in the order of their frames; `refused` are frames that gave no entry in `trades`.
+    """
+    known = [r for r in refused if r.trade_id >= 0]
+    index = {name: i for i, name in enumerate(dict.fromkeys([*trades.symbol, *(r.symbol for r in known)]))}
+    rows, reasons = _rows(trades)
+    rows["instrument"] = 0 if len(index) == 1 else [index[name] for name in trades.symbol]
+    faults = [Fault(int(trades.frame[i]), reason, trades.symbol[i]) for i, reason in reasons.items()]
+    faults += [Fault(r.frame, r.reason, r.symbol) for r in refused]
+    if reasons:
+        _void(rows, np.array(sorted(reasons)))
+    if known:
+        voids = empty(len(known))
+        voids["frame"] = [r.frame for r in known]
+        voids["instrument"] = [index[r.symbol] for r in known]
+        voids["trade_id"] = [r.trade_id for r in known]
+        _void(voids, np.arange(voids.size))
+        rows = np.concatenate([rows, voids])
+        rows = rows[np.argsort(rows["frame"], kind="stable")]
+    return Decoded(rows, list(index), sorted(faults), ignored)
+
+
+def _rows(trades: Trades) -> tuple[Rows, dict[int, str]]:
+    """Return a row for each trade, and the reason against each that cannot be kept."""
+    rows = empty(len(trades.symbol))
+    rows["frame"] = trades.frame
+    rows["trade_id"] = trades.trade_id
+    rows["ts"] = ts = microseconds(trades.time)
+    rows["price"], of_price = decimals(trades.price, "price")
+    rows["size"], of_size = decimals(trades.size, "size")
+    rows["side"] = np.where(trades.seller, -1, 1)
+    reasons = of_size | of_price
+    for i in np.flatnonzero((ts < EARLIEST_US) | (ts >= LATEST_US)).tolist():
+        reasons.setdefault(i, f"time was not between 2010 and 2100: {trades.time[i]}")
+        rows["ts"][i] = 0
+    if trades.first_fill is not None and trades.last_fill is not None:
+        first, last = trades.first_fill, trades.last_fill
+        wrong = (first < 0) | (last < first) | (last - first >= 2**31 - 1)
+        for i in np.flatnonzero(wrong).tolist():
+            reasons.setdefault(i, f"fills were not a range of ids: {first[i]} to {last[i]}")
+        rows["first_fill"], rows["last_fill"] = first, last
+        rows["fills"] = np.where(wrong, 0, last - first + 1)
+    if trades.recv_ns is not None:
+        rows["recv_ns"] = trades.recv_ns
+    if trades.off_book is not None and trades.off_book.any():
+        rows["flags"] = np.where(trades.off_book, int(Flag.OFF_BOOK), 0)
+        rows["counted"] = ~trades.off_book
+    return rows, reasons
+
+
+def _void(rows: Rows, which: Ints) -> None:
+    """Turn rows into voids: the id is used up, the rest is neutral but for time and place."""
+    blank = empty(which.size)
+    for name in ("recv_ns", "frame", "instrument", "trade_id", "ts"):
+        blank[name] = rows[name][which]
+    blank["kind"], blank["counted"], blank["fills"] = VOID, False, 0
+    rows[which] = blank

@@ -1,0 +1,97 @@
+"""REST answers: instruments, candles, errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipelines.market import KLINES as KLINES_TABLE
+from pipelines.venues.binance_rest import KLINES, parse_error, parse_instruments, parse_klines
+
+FILTERS = [
+    {"filterType": "LOT_SIZE", "stepSize": "0.00100000"},
+    {"filterType": "PRICE_FILTER", "tickSize": "10.00000000"},
+    {"filterType": "MARKET_LOT_SIZE", "stepSize": "5"},
+]
+
+
+def contract(native: str, kind: str, **more: Any) -> dict[str, Any]:
+    base = {"symbol": native, "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "marginAsset": "USDT"}
+    return base | {"contractType": kind, "deliveryDate": 4133404800000, "filters": FILTERS} | more
+
+
+def exchange_info(*symbols: dict[str, Any]) -> bytes:
+    return json.dumps({"timezone": "UTC", "symbols": symbols}).encode()
+
+
+def test_contracts_are_named_by_their_assets_and_type() -> None:
+    body = exchange_info(
+        contract("BTCUSDT", "PERPETUAL"),
+        contract("TSLAUSDT", "TRADIFI_PERPETUAL", baseAsset="TSLA"),
+        contract("BTCUSDT_260626", "CURRENT_QUARTER", deliveryDate=1782460800000),
+        contract("BTCSTUSDT", ""),
+        contract("BTCUSD_PERP", "PERPETUAL", quoteAsset="USD", marginAsset="BTC"),
+    )
+    found = parse_instruments(body, "binance-usdm", "-PERP")
+    assert [(i.symbol, i.native) for i in found] == [
+        ("BTC-USDT-PERP", "BTCUSDT"),
+        ("TSLA-USDT-PERP", "TSLAUSDT"),
+        ("BTC-USDT-260626", "BTCUSDT_260626"),
+    ]
+    assert (found[0].venue, found[0].tick, found[0].lot, found[0].status) == ("binance-usdm", "10", "0.001", "TRADING")
+    assert parse_instruments(body, "demo", "")[0].symbol == "BTC-USDT"
+
+
+def test_spot_pairs_have_no_ending_and_unknown_steps_are_empty() -> None:
+    spot = {
+        "symbol": "1000CATUSDT",
+        "baseAsset": "1000CAT",
+        "quoteAsset": "USDT",
+        "filters": [{"filterType": "PRICE_FILTER", "tickSize": "x"}],
+    }
+    (found,) = parse_instruments(exchange_info(spot), "binance-spot", "")
+    assert (found.symbol, found.tick, found.lot) == ("1000CAT-USDT", "", "")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"symbols":[{"symbol":"A"}]}', b'{"code":-1,"msg":"no"}'])
+def test_no_list_of_instruments_raises(body: bytes) -> None:
+    with pytest.raises(ValueError, match="exchangeInfo was malformed"):
+        parse_instruments(body, "binance-spot", "")
+
+
+def kline(**changes: Any) -> list[Any]:
+    row = {
+        **{"start": 1795204800000, "o": "91250.1", "h": "91262.0", "l": "91240.0", "c": "91255.0", "v": "12.5012"},
+        **{"last": 1795204859999, "n": "1140721.12", "k": 2213, "tv": "6.1001", "tn": "556650.0", "x": "0"},
+    }
+    return list((row | changes).values())
+
+
+def test_candles_fill_the_columns_of_the_table() -> None:
+    table = parse_klines(json.dumps([kline(), kline(start=1795204860000000, last=1795204919999999)]).encode())
+    own = {c.name: c.type for c in KLINES_TABLE.columns if c.name not in ("venue", "symbol", "interval")}
+    assert dict(zip(KLINES.names, KLINES.types, strict=True)) == own
+    assert table.schema == KLINES
+    first, second = table.to_pylist()
+    assert (first["end"] - first["ts"]).total_seconds() == 60
+    assert (second["ts"], (second["end"] - second["ts"]).total_seconds()) == (first["end"], 60)
+    assert (first["open"], first["fills"], first["taker_buy_notional"]) == (91250.1, 2213, 556650.0)
+
+
+def test_no_candles_are_an_empty_table() -> None:
+    assert parse_klines(b"[]").schema == KLINES
+
+
+@pytest.mark.parametrize("changes", [{"o": "NaN"}, {"v": "x"}, {"k": "2213"}, {"start": None}, {"h": "1e999"}])
+def test_malformed_candles_raise(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="klines were malformed"):
+        parse_klines(json.dumps([kline(), kline(**changes)]).encode())
+
+
+def test_errors_are_told_from_answers() -> None:
+    assert parse_error(b'{"code":-1121,"msg":"Invalid symbol."}') == "Invalid symbol. (code -1121)"
+    assert parse_error(b"<html>") == "answer was no valid JSON"
+    assert parse_error(b"[]") is None
+    assert parse_error(b'{"serverTime":1}') is None
