@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pipelines.store.commits import Commits
     from pipelines.store.parquet import Staged
 
+_NUMBERED = re.compile(r".+-\d+\.parquet")
+"""Files as `Staging` names them: writer and number."""
 LARGE_BYTES = 32 << 20
 """Files of this size are left alone."""
 BATCH_ROWS = 1_000_000
@@ -26,20 +28,19 @@ BATCH_ROWS = 1_000_000
 
 
 def compact(lake: Commits, table: str) -> int:
-    """Merge the small files of each (date, venue) of `table`, without changing a row; return how many were merged.
+    """Merge the small files of each date, venue and writer of `table`; return how many were merged. No row changes.
 
     One process at a time. Where a seal replaces the same files first, they are left for the next round.
     """
     merged = 0
     for batch in _batches(lake.live(table)):
-        paths = [file.path for file in batch]
-        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:16]
+        name = _name(batch)
         try:
             rows, metadata = _read(lake, table, batch)
-            staged = lake.stage(table, rows, f"compact-{digest}", metadata)
-            lake.replace(table, paths, staged, data_change=False)
+            staged = lake.stage(table, rows, name, metadata)
+            lake.replace(table, [file.path for file in batch], staged, data_change=False)
         except (LakeError, FileNotFoundError):
-            lake.discard(table, lake.orphans(table, f"compact-{digest}"))
+            lake.discard(table, lake.orphans(table, f"{name}."))
         else:
             merged += len(batch)
     return merged
@@ -57,9 +58,9 @@ def vacuum(lake: Commits, table: str) -> int:
 
 
 def _batches(live: dict[str, Staged]) -> Iterator[list[Staged]]:
-    """Yield the small files of each partition, in groups of at least two that fit into memory."""
-    small = sorted((f for f in live.values() if f.size < LARGE_BYTES), key=lambda f: (f.date, f.venue, f.path))
-    for _, files in groupby(small, key=lambda f: (f.date, f.venue)):
+    """Yield the small files of each writer in each partition, in groups of at least two that fit into memory."""
+    small = [f for f in live.values() if f.size < LARGE_BYTES and _NUMBERED.fullmatch(f.path)]
+    for _, files in groupby(sorted(small, key=_split), key=lambda f: _split(f)[0]):
         batch: list[Staged] = []
         for file in files:
             if batch and sum(f.rows for f in batch) + file.rows > BATCH_ROWS:
@@ -67,6 +68,20 @@ def _batches(live: dict[str, Staged]) -> Iterator[list[Staged]]:
                 batch = []
             batch.append(file)
         yield from [batch] if len(batch) > 1 else []
+
+
+def _split(file: Staged) -> tuple[str, str]:
+    """Return the partition and writer, and the number, that make up the path of a file."""
+    writer, _, number = file.path.removesuffix(".parquet").rpartition("-")
+    return writer, number
+
+
+def _name(batch: list[Staged]) -> str:
+    """Return a name that keeps the writer and its last number, which tell whose file it is, and is new: a zero longer."""
+    numbers = [_split(file)[1] for file in batch]
+    writer = _split(batch[0])[0].rpartition("/")[2]
+    width = max(map(len, numbers)) + 1
+    return f"{writer}-{max(map(int, numbers)):0{width}d}"
 
 
 def _read(lake: Commits, table: str, batch: list[Staged]) -> tuple[pa.Table, dict[str, str]]:

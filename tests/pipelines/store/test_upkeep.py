@@ -44,9 +44,23 @@ def test_compaction_keeps_every_row_and_sorts_them(lake: Lake) -> None:
 
 def test_compaction_keeps_what_the_files_say_of_themselves(lake: Lake) -> None:
     for i, said in enumerate(({"schema": "1", "source": "live"}, {"schema": "1", "source": "history"})):
-        lake.commit("bars", "test", i, lake.stage("bars", rows(BARS, 2), f"x{i}", said))
+        lake.commit("bars", "test", i, lake.stage("bars", rows(BARS, 2), f"x-{i}", said))
     upkeep.compact(lake, "bars")
     assert pq.read_metadata(lake.files("bars")[0]).metadata == {b"schema": b"1", b"source": b"history; live"}
+
+
+def test_files_keep_their_writer_and_its_last_number(lake: Lake) -> None:
+    """The names tell a restarted flow, a job and a rebuild whose rows these are."""
+    names = ["main.1-00000007", "main.1-00000009", "job-00000001", "job-00000002", "main.1-00000003+job"]
+    for i, name in enumerate(names):
+        lake.commit("trades", "test", i, lake.stage("trades", rows(TRADES, 2), name, {}))
+    assert upkeep.compact(lake, "trades") == 4
+    stems = [Path(path).stem for path in lake.files("trades")]
+    assert stems == ["job-000000002", "main.1-000000009", "main.1-00000003+job"]
+    lake.commit("trades", "test", 9, lake.stage("trades", rows(TRADES, 2), "main.1-00000010", {}))
+    upkeep.compact(lake, "trades")
+    assert Path(lake.files("trades")[1]).stem == "main.1-0000000010"
+    assert lake.summary()[0].rows == 12
 
 
 def test_large_files_and_large_batches_are_left_apart(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +83,7 @@ def test_a_compaction_that_loses_against_a_seal_leaves_nothing_behind(lake: Lake
     with monkeypatch.context() as beaten:
         beaten.setattr(Lake, "replace", lose)
         assert upkeep.compact(lake, "trades") == 0
-    assert lake.orphans("trades", "compact-") == []
+    assert lake.orphans("trades", "") == []
     assert lake.summary()[0].rows == 20
 
 
