@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines import alerts
 from pipelines import rows as to_rows
 from pipelines.kernels import vpin
+from pipelines.kernels.decimals import WIDEST
 from pipelines.market import Instrument
 from pipelines.reference import Adv, rounded
 from pipelines.settings import Kernels, vpin_terms
@@ -70,9 +71,15 @@ class Bucketing:
         return places_of(volume) if volume is not None else 0
 
     def rescale(self, i: int, factor: int, places: int) -> None:
-        """Bring lots of instrument `i` to a step finer by `factor`, with `places` decimals."""
+        """Bring lots of instrument `i` to a step finer by `factor`, with `places` decimals.
+
+        Where V or the window no longer fits in 62 bits, there are no buckets, or the window begins anew.
+        """
         volume = self.volumes[i]
-        self.targets[i] = int(volume.scaleb(places)) if volume is not None else 0
+        target = int(volume.scaleb(places)) if volume is not None else 0
+        self.targets[i] = target if target < WIDEST else 0
+        if int(self.ring["volume"][i].max(initial=0)) * factor >= WIDEST:
+            self.ring_count[i] = 0
         if factor > 1:
             for state in (self.open[i : i + 1], self.ring[i]):
                 for name in ("target", "volume", "buy"):

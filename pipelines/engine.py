@@ -373,7 +373,7 @@ class Engine:
             self._refuse_rows(rows, refused, "it was stamped more than 10 s ahead of its receipt", origin)
         unfit = self.signals.prepare(rows)
         if unfit.any():
-            self._refuse_rows(rows, unfit, "its price or size has more digits than can be kept exactly", origin)
+            self._refuse_rows(rows, unfit, "its price or size has more digits, or is larger, than can be kept exactly", origin)
         self._admit(self.resequencer.push(rows, self.venue_of))
 
     def _admit(self, rows: Rows) -> None:
@@ -383,7 +383,9 @@ class Engine:
         if rows.size and self.from_day:
             rows = rows[(rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day)]
         if rows.size:
-            self.signals.feed(rows)
+            unfit = self.signals.feed(rows)
+            if unfit.any():
+                self._refuse_rows(rows, unfit, "it was too large beside the finer steps of other trades", _nowhere)
             kept = rows["kind"] == TRADE
             trades = rows if kept.all() else rows[kept]
             if trades.size:
@@ -411,10 +413,10 @@ class Engine:
             fault = Fault(0, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
             self._quarantine(instrument.venue, [fault], [origin(int(k))])
 
-    def _refuse_stray(self, row: np.void) -> None:
-        instrument = self.signals.instruments[int(row["instrument"])]
-        fault = Fault(0, f"its id {int(row['trade_id'])} was far from the ids around it", instrument.native)
-        self._quarantine(instrument.venue, [fault], [("", int(row["frame"]), b"", int(row["recv_ns"]))])
+    def _refuse_stray(self, row: Rows) -> None:
+        instrument = self.signals.instruments[int(row["instrument"][0])]
+        fault = Fault(0, f"its id {int(row['trade_id'][0])} was far from the ids around it", instrument.native)
+        self._quarantine(instrument.venue, [fault], [("", int(row["frame"][0]), b"", int(row["recv_ns"][0]))])
 
     def _cover(self, batch: Batch, at: int) -> None:
         """Write a coverage row per venue at the start of a minute of journal time."""
@@ -434,6 +436,10 @@ class Engine:
             out = [(name, rows.filter(pc.greater_equal(rows["date"], first))) for name, rows in out]
         self.counts["duplicates"] = self.resequencer.duplicates
         return Output(out, self.journal_ns)
+
+
+def _nowhere(_: int) -> ledger.Where:
+    return "", 0, b"", 0
 
 
 def _origin(batch: Batch, at: int) -> ledger.Where:

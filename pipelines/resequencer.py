@@ -63,7 +63,7 @@ class _Line:
 
     next_id: int = -1
     last_ts: int = 0
-    held: dict[int, np.void] = field(default_factory=dict)
+    held: dict[int, Rows] = field(default_factory=dict)
     held_since: int = 0
     held_at: int = -1
     gap_since: int = 0
@@ -89,7 +89,7 @@ class Resequencer:
     def __init__(self) -> None:
         self.lines: list[_Line] = []
         self.ledger: list[GapRow] = []
-        self.strays: list[np.void] = []
+        self.strays: list[Rows] = []
         self.duplicates = 0
 
     def grow(self, instruments: int) -> None:
@@ -101,7 +101,7 @@ class Resequencer:
         ledger, self.ledger = self.ledger, []
         return ledger
 
-    def take_strays(self) -> list[np.void]:
+    def take_strays(self) -> list[Rows]:
         """Return the trades refused since the last call because their id was absurd."""
         strays, self.strays = self.strays, []
         return strays
@@ -170,65 +170,65 @@ class Resequencer:
     def _walk(self, i: int, rows: Rows, places: np.ndarray) -> tuple[Rows, np.ndarray]:
         """Take one instrument's rows one by one; return what is released and at which place of the batch."""
         line = self.lines[i]
-        released: list[np.void] = []
+        released: list[Rows] = []
         where: list[int] = []
-        for row, place in zip(rows, places, strict=True):
+        for k, place in enumerate(places):
+            row = rows[k : k + 1]
             before = len(released)
-            if row["kind"] == CLOCK:
-                self._expire(i, line, int(row["recv_ns"]), released)
-                if not line.blocked(int(row["recv_ns"])):
+            if row["kind"][0] == CLOCK:
+                self._expire(i, line, int(row["recv_ns"][0]), released)
+                if not line.blocked(int(row["recv_ns"][0])):
                     if line.gap_since:
                         row["flags"] |= int(Flag.AFTER_GAP)
                     released.append(row)
             else:
                 self._take(i, line, row, released)
-                self._expire(i, line, int(row["recv_ns"]), released)
+                self._expire(i, line, int(row["recv_ns"][0]), released)
             where += [place] * (len(released) - before)
-        out = np.array(released, ROW) if released else rows[:0]
-        return out, np.array(where, np.int64)
+        return _joined(released), np.array(where, np.int64)
 
-    def _take(self, i: int, line: _Line, row: np.void, released: list[np.void]) -> None:
-        trade_id = int(row["trade_id"])
+    def _take(self, i: int, line: _Line, row: Rows, released: list[Rows]) -> None:
+        trade_id = int(row["trade_id"][0])
         if line.next_id in (-1, trade_id):
             self._release(line, row, released)
             self._follow(line, released)
         elif trade_id > line.next_id:
             if not line.held:
-                line.held_since = int(row["recv_ns"])
+                line.held_since = int(row["recv_ns"][0])
                 line.held_at = line.next_id
             line.held.setdefault(trade_id, row.copy())
         else:
             self._look_back(i, line, row, released)
 
-    def _look_back(self, i: int, line: _Line, row: np.void, released: list[np.void]) -> None:
+    def _look_back(self, i: int, line: _Line, row: Rows, released: list[Rows]) -> None:
         """Keep a trade that fills a hole the tape went on without; drop any other as a duplicate."""
-        trade_id = int(row["trade_id"])
+        trade_id = int(row["trade_id"][0])
         for hole in line.holes:
             if not hole.fill(trade_id):
                 continue
-            if row["kind"] == TRADE:
+            if row["kind"][0] == TRADE:
                 row["flags"] |= int(Flag.LATE)
                 row["counted"] = False
                 released.append(row)
             if not hole.left:
-                self._note(i, hole, "repaired", int(row["recv_ns"]))
+                self._note(i, hole, "repaired", int(row["recv_ns"][0]))
                 line.holes.remove(hole)
             return
         self.duplicates += 1
 
-    def _release(self, line: _Line, row: np.void, released: list[np.void]) -> None:
-        line.next_id = int(row["trade_id"]) + 1
-        line.last_ts = int(row["ts"]) if row["kind"] != VOID else line.last_ts
+    def _release(self, line: _Line, row: Rows, released: list[Rows]) -> None:
+        line.next_id = int(row["trade_id"][0]) + 1
+        line.last_ts = int(row["ts"][0]) if row["kind"][0] != VOID else line.last_ts
         released.append(row)
 
-    def _follow(self, line: _Line, released: list[np.void]) -> None:
+    def _follow(self, line: _Line, released: list[Rows]) -> None:
         """Release what waited for the id that has just come."""
         while line.held and line.next_id in line.held:
             self._release(line, line.held.pop(line.next_id), released)
         if not line.held:
             line.held_since = 0
 
-    def _expire(self, i: int, line: _Line, now_ns: int, released: list[np.void]) -> None:
+    def _expire(self, i: int, line: _Line, now_ns: int, released: list[Rows]) -> None:
         """Go on without what is missing, once it has been waited for long enough."""
         while line.held:
             timed_out = line.held_since > 0 and now_ns - line.held_since >= WAIT_NS
@@ -240,17 +240,17 @@ class Resequencer:
             else:
                 self._pass_over(i, line, first, now_ns, "open", released)
 
-    def _pass_over(self, i: int, line: _Line, first: int, now_ns: int, status: str, released: list[np.void]) -> None:
+    def _pass_over(self, i: int, line: _Line, first: int, now_ns: int, status: str, released: list[Rows]) -> None:
         """Go on with the held trade of id `first`, the least, and remember the hole before it."""
         row = line.held.pop(first)
         row["flags"] |= int(Flag.AFTER_GAP)
-        hole = _Hole(line.next_id, first - 1, line.last_ts, int(row["ts"]), line.gap_reason, [(line.next_id, first - 1)])
+        hole = _Hole(line.next_id, first - 1, line.last_ts, int(row["ts"][0]), line.gap_reason, [(line.next_id, first - 1)])
         self._note(i, hole, status, now_ns)
         line.holes = [*line.holes[-HOLES + 1 :], hole]
         self._release(line, row, released)
         self._follow(line, released)
         if line.held:
-            line.held_since = int(line.held[min(line.held)]["recv_ns"])
+            line.held_since = int(line.held[min(line.held)]["recv_ns"][0])
             line.held_at = line.next_id
 
     def _note(self, i: int, hole: _Hole, status: str, now_ns: int) -> None:
@@ -265,25 +265,29 @@ class Resequencer:
     def gap_closed(self, i: int, status: str, first: int | None, last: int | None, now_ns: int) -> Rows:
         """Note what became of a gap; return the rows that an unfillable one lets go."""
         line = self.lines[i]
-        released: list[np.void] = []
+        released: list[Rows] = []
         if status == "unfillable":
+            known = list(line.holes)
             while line.held and (last is None or line.next_id <= last):
                 self._pass_over(i, line, min(line.held), now_ns, status, released)
-            for hole in line.holes:
+            for hole in known:
                 if first is not None and last is not None and hole.first <= last and hole.last >= first:
                     self._note(i, hole, status, now_ns)
         elif status == "repaired" and first is not None and last is not None and line.next_id > last:
             self.ledger.append(GapRow(i, line.gap_ts, line.last_ts, first, last, line.gap_reason, status, now_ns))
         line.gap_since = 0
         line.gap_reason = "missing_ids"
-        return np.array(released, ROW) if released else np.zeros(0, ROW)
+        return _joined(released)
 
     def finish(self) -> Rows:
         """At the end of a bounded tape, go on without whatever is missing; return the rows let go."""
-        released: list[np.void] = []
+        released: list[Rows] = []
         for i, line in enumerate(self.lines):
             while line.held:
-                last = max(int(r["recv_ns"]) or int(r["ts"]) * 1000 for r in line.held.values())
+                last = max(int(r["recv_ns"][0]) or int(r["ts"][0]) * 1000 for r in line.held.values())
                 self._pass_over(i, line, min(line.held), last, "open", released)
-        return np.array(released, ROW) if released else np.zeros(0, ROW)
+        return _joined(released)
 
+
+def _joined(released: list[Rows]) -> Rows:
+    return np.concatenate([np.zeros(0, ROW), *released])

@@ -22,6 +22,11 @@ from pipelines.reference import BARS_A_DAY, Volumes, rounded
 from pipelines.settings import Kernels
 from pipelines.tape import TRADE, VOID, Rows
 
+PRICE_PLACES = 12
+SIZE_PLACES = 8
+MOST_NOTIONAL = 1e15
+"""Decimal places of price and size, and price x size, beyond which a trade is refused: sums must fit in 128 bits."""
+
 _FOREVER = np.iinfo(np.int64).max
 _PRICES = ("open", "high", "low", "close")
 _MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
@@ -116,14 +121,14 @@ class Signals:
 
         rows in order of receipt; those that do not fit become voids.
         """
-        unfit = rows["kind"] != TRADE
-        traded = ~unfit
-        unfit[:] = False
+        traded = rows["kind"] == TRADE
+        unfit = np.zeros(rows.size, np.bool_)
         instrument = np.ascontiguousarray(rows["instrument"][traded])
-        odd = np.zeros(instrument.size, np.bool_)
+        prices, sizes = np.ascontiguousarray(rows["price"][traded]), np.ascontiguousarray(rows["size"][traded])
+        odd = prices * sizes >= MOST_NOTIONAL
         price, size = self.price_places.copy(), self.size_places.copy()
-        decimals.widen(np.ascontiguousarray(rows["price"][traded]), instrument, price, odd)
-        decimals.widen(np.ascontiguousarray(rows["size"][traded]), instrument, size, odd)
+        decimals.widen(prices, instrument, price, PRICE_PLACES, odd)
+        decimals.widen(sizes, instrument, size, SIZE_PLACES, odd)
         for i in np.flatnonzero((price > self.price_places) | (size > self.size_places)):
             self._rescale(int(i), int(price[i]), int(size[i]))
         if odd.any():
@@ -131,9 +136,9 @@ class Signals:
             rows["kind"][unfit] = VOID
         return unfit
 
-    def feed(self, rows: Rows) -> None:
-        """Feed rows in tape order, made ready by `prepare`."""
-        self._to_integers(rows)
+    def feed(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Feed rows in tape order, made ready by `prepare`; return which were too large beside others' finer steps."""
+        refused = self._to_integers(rows)
         at = 0
         while at < rows.size:
             part = rows[at:]
@@ -143,15 +148,19 @@ class Signals:
                 row, places = part[n], self.size_places.copy()
                 self._begin_date(int(row["instrument"]), int(row["eff"]) // DAY_US * DAY_US, float(row["price"]))
                 if (places != self.size_places).any():
-                    self._to_integers(part[n:])
+                    refused[at + n :] |= self._to_integers(part[n:])
             at += n
+        return refused
 
-    def _to_integers(self, rows: Rows) -> None:
+    def _to_integers(self, rows: Rows) -> npt.NDArray[np.bool_]:
         instrument = np.ascontiguousarray(rows["instrument"])
         for value, places, integer in (("price", self.price_places, "ticks"), ("size", self.size_places, "lots")):
             out = np.empty(rows.size, np.int64)
             decimals.mantissas(np.ascontiguousarray(rows[value]), instrument, places, out)
             rows[integer] = out
+        refused = (rows["kind"] == TRADE) & ((rows["ticks"] <= 0) | (rows["lots"] <= 0))
+        rows["kind"][refused] = VOID
+        return refused
 
     def finish(self) -> None:
         """End a bounded tape: open time bars close, other open bars and buckets are not written."""

@@ -31,11 +31,11 @@ def _places(value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def widen(values, instrument, exponents, unfit):  # type: ignore[no-untyped-def]
-    """Raise `exponents` so that they hold every value; mark those that no exponent holds.
+def widen(values, instrument, exponents, most, unfit):  # type: ignore[no-untyped-def]
+    """Raise `exponents` so that they hold every value; mark those that need more than `most` places.
 
     values: float64, (n,), positive. instrument: int32, (n,). exponents: int64, (instruments,), changed in place.
-    unfit: bool, (n,), set where a value has more digits than 53 bits or is too large beside the finer ones.
+    unfit: bool, (n,), set where a value has more digits than 15 or more places than `most`.
     """
     for k in range(values.size):
         e = exponents[instrument[k]]
@@ -43,10 +43,10 @@ def widen(values, instrument, exponents, unfit):  # type: ignore[no-untyped-def]
         if m < LIMIT and m / _TENS[e] == values[k]:
             continue
         own = _places(values[k])
-        if own > e:
-            exponents[instrument[k]] = own
-        elif own < 0 or values[k] * _TENS[e] >= WIDEST:
+        if own < 0 or own > most:
             unfit[k] = True
+        elif own > e:
+            exponents[instrument[k]] = own
 
 
 @njit(cache=True)
