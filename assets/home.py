@@ -1,0 +1,27 @@
+"""Dagster's home: the folder that keeps its history, with its configuration."""
+
+import os
+from pathlib import Path
+
+from pipelines.settings import Settings
+
+TEMPLATE = Path(__file__).with_name("dagster.yaml")
+
+
+def prepare(settings: Settings) -> Path:
+    """Make Dagster's home and write `dagster.yaml` there, unless someone keeps a version of their own.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config, wanted = home / "dagster.yaml", TEMPLATE.read_text()
+    ours = wanted.splitlines()[0]
+    if not config.exists() or (config.read_text().startswith(ours) and config.read_text() != wanted):
+        draft = home / "dagster.yaml.new"
+        draft.write_text(wanted)
+        os.replace(draft, config)
+    return home

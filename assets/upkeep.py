@@ -1,0 +1,93 @@
+"""A daily job that keeps Dagster's own databases small."""
+
+import datetime as dt
+import shutil
+import sqlite3
+from pathlib import Path
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+BUSY_S = 20.0
+KEEP_RUNS_DAYS = 30
+KEEP_REPORTS_DAYS = 3
+"""The stream's tables are reported a dozen times an hour, 14 MB a day; the newest report of each is kept for ever."""
+
+
+@dg.op
+def prune(context: dg.OpExecutionContext) -> None:
+    """Delete old runs with their logs, and old reports that belong to no run; then give the space back."""
+    now = dt.datetime.now(dt.UTC)
+    runs = delete_runs(context.instance, now - dt.timedelta(days=KEEP_RUNS_DAYS))
+    reports = delete_reports(context.instance, now - dt.timedelta(days=KEEP_REPORTS_DAYS))
+    freed, busy = vacuum(Path(context.instance.root_directory))
+    context.log.info(f"deleted {runs} runs and {reports} reports; freed {freed:,} bytes")
+    if busy:
+        context.log.warning(f"in use, left for tomorrow: {', '.join(busy)}")
+
+
+@dg.job
+def upkeep() -> None:
+    """Keep Dagster's own databases small."""
+    prune()
+
+
+daily_upkeep = dg.ScheduleDefinition(
+    name="daily_upkeep", job=upkeep, cron_schedule="40 0 * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+)
+
+
+def delete_runs(instance: dg.DagsterInstance, before: dt.datetime) -> int:
+    """Delete runs that ended and were created before `before`, with their logs; return how many."""
+    done = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    records = instance.get_run_records(dg.RunsFilter(statuses=done, created_before=before))
+    for record in records:
+        run = record.dagster_run.run_id
+        instance.delete_run(run)
+        shutil.rmtree(Path(instance.storage_directory()) / run, ignore_errors=True)
+    return len(records)
+
+
+def delete_reports(instance: dg.DagsterInstance, before: dt.datetime) -> int:
+    """Delete events older than `before` that belong to no run, but for the newest of each asset, type and check.
+
+    The instance offers no call for it (`wipe_assets` forgets the asset whole), so this is plain SQL on its tables.
+    """
+    storage, cutoff = instance.event_log_storage, before.replace(tzinfo=None)
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0
+    events, checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
+    newest = sa.select(sa.func.max(events.id)).group_by(events.asset_key, events.dagster_event_type)
+    old = sa.delete(SqlEventLogStorageTable).where(events.run_id == "", events.timestamp < cutoff)
+    newest_checks = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.check_name)
+    old_checks = sa.delete(AssetCheckExecutionsTable).where(
+        checks.run_id == "", checks.create_timestamp < cutoff, checks.id.not_in(newest_checks)
+    )
+    with storage.run_connection("") as connection:
+        connection.execute(old.where(events.id.not_in(newest)))
+    with storage.index_connection() as connection:
+        deleted: int = connection.execute(old.where(events.id.not_in(newest))).rowcount
+        connection.execute(old_checks)
+    return deleted
+
+
+def vacuum(home: Path) -> tuple[int, list[str]]:
+    """Give the free pages of the SQLite databases below `home` back; return the bytes and what was in use."""
+    freed, busy = 0, []
+    for path in sorted(home.rglob("*.db")):
+        before = path.stat().st_size
+        try:
+            with sqlite3.connect(path, timeout=BUSY_S) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.close()
+        except sqlite3.OperationalError:
+            busy.append(path.name)
+        else:
+            freed += before - path.stat().st_size
+    return freed, busy

@@ -1,0 +1,9 @@
+"""`python -m tapeflow`."""
+
+from __future__ import annotations
+
+import sys
+
+from tapeflow.cli import main
+
+sys.exit(main())

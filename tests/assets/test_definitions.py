@@ -1,0 +1,78 @@
+"""What Dagster is shown."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from pipelines.market import TABLES
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    """Load the definitions anew, in an empty folder, with settings that name it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAPEFLOW_DATA", str(tmp_path / "data"))
+    sys.modules.pop("assets.definitions", None)
+    loaded: dg.Definitions = importlib.import_module("assets.definitions").defs
+    return loaded
+
+
+def test_they_load_without_a_lake_and_write_nothing(definitions: dg.Definitions, tmp_path: Path) -> None:
+    dg.Definitions.validate_loadable(definitions)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_table_is_an_external_asset_with_its_columns(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert {key.path[1] for key in graph.get_all_asset_keys()} == set(TABLES)
+    for name, table in TABLES.items():
+        node = graph.get(dg.AssetKey(["live", name]))
+        assert node.is_external
+        assert node.group_name == "live"
+        assert node.owners == ["team:tapeflow"]
+        columns = node.metadata["dagster/column_schema"].columns
+        assert [c.name for c in columns] == table.lake_schema.names
+        assert all(c.description for c in columns)
+
+
+def test_no_asset_has_more_than_three_checks(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    checks = [len(graph.get(key).check_keys) for key in graph.get_all_asset_keys()]
+    assert min(checks) >= 1
+    assert max(checks) <= 3
+
+
+def test_what_is_to_run_by_itself_does(definitions: dg.Definitions) -> None:
+    assert definitions.resolve_sensor_def("live_tables").default_status is dg.DefaultSensorStatus.RUNNING
+    assert definitions.resolve_schedule_def("daily_upkeep").default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_demo_has_its_own_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_DATA", str(tmp_path))
+    monkeypatch.setenv("TAPEFLOW_USE_DEMO", "yes")
+    sys.modules.pop("assets.definitions", None)
+    lake = importlib.import_module("assets.definitions").defs.resources["lake"]
+    sys.modules.pop("assets.definitions")
+    assert lake.root == str(tmp_path / "demo" / "lake")
+    assert lake.venues == ["demo"]
+
+
+def test_the_workspace_names_the_location() -> None:
+    """The name keys the sensor's cursor: under another one everything would be reported anew."""
+    (location,) = yaml.safe_load((TOP / "workspace.yaml").read_text())["load_from"]
+    assert location["python_file"]["location_name"] == "tapeflow"
+    assert (TOP / location["python_file"]["relative_path"]).exists()
+
+
+def test_no_module_postpones_annotations() -> None:
+    """Dagster reads them at run time (`config: MyConfig`)."""
+    postponed = [path.name for path in (TOP / "assets").glob("*.py") if "from __future__ import annotations" in path.read_text()]
+    assert postponed == []

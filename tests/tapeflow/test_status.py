@@ -1,0 +1,286 @@
+"""The status, gathered from folders made up for the purpose."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.market import TABLES
+from pipelines.settings import Settings, load
+from pipelines.store.lake import Lake
+from tapeflow import screen, status
+from tapeflow.cli import main
+from tapeflow.status import Status, faults, gather, headline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = dt.datetime(2026, 3, 4, 12, 0, tzinfo=dt.UTC)
+GONE = 2**22 + 1
+"""A process id beyond what the kernel gives."""
+
+
+class House:
+    """A data folder whose processes are all well, until told otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings: Settings = load(data=folder, lake=None, venues={"demo": {"symbols": ["BTC-USDT"]}})
+        self.now = NOW.timestamp()
+        self.up: dict[str, Any] = {"pid": os.getpid(), "at": self.now, "children": [self.child("recorder"), self.child("flow")]}
+        self.recorder: dict[str, Any] = {
+            "pid": os.getpid(),
+            "at": int(self.now * 1e9),
+            "feeds": {"demo": {"connected": True, "last_frame_ns": int((self.now - 0.5) * 1e9), "symbols": {"BTC-USDT": {}}}},
+        }
+        self.flow: dict[str, Any] = {
+            "pid": os.getpid(),
+            "at": self.now,
+            "journal": {"segment": "seg-0000000001.tfj", "offset": 5, "lag_bytes": 1000, "lag_s": 0.25},
+            "rows": {"trades": 1234},
+            "quarantined": 3,
+            "instruments": [
+                {"venue": "demo", "symbol": "BTC-USDT", "last_trade_ts": self.now - 2, "adv_known": True, "gap_open": False}
+            ],
+        }
+
+    def child(self, name: str, **other: Any) -> dict[str, Any]:
+        standing = {"name": name, "pid": os.getpid(), "state": "running", "restarts": 0, "since": self.now - 3600, "exit": None}
+        return {**standing, **other}
+
+    def write(self, name: str, content: dict[str, Any], age: float = 0.0) -> None:
+        path = self.settings.data / "status" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        os.utime(path, (self.now - age, self.now - age))
+
+    def gather(self) -> Status:
+        for name in ("up", "recorder", "flow"):
+            if not (self.settings.data / "status" / f"{name}.json").exists():
+                self.write(name, getattr(self, name))
+        return gather(self.settings, self.now)
+
+    def lake(self) -> Lake:
+        lake = Lake(self.settings.lake_root)
+        lake.create()
+        return lake
+
+    def commit(self, table: str, **row: Any) -> None:
+        schema = TABLES[table].lake_schema
+        lake, full = self.lake(), {**dict.fromkeys(schema.names), "date": row["ts"].date(), "venue": "demo", **row}
+        number = 1 + (lake.version(table, "test") or 0)
+        lake.commit(table, "test", number, lake.stage(table, pa.Table.from_pylist([full], schema=schema), f"t-{number}", {}))
+
+    def gap(self, state: str, minutes: float, as_of: float) -> None:
+        ts = NOW - dt.timedelta(minutes=minutes)
+        end, seen = ts + dt.timedelta(seconds=1), NOW - dt.timedelta(minutes=as_of)
+        self.commit("gaps", symbol="BTC-USDT", feed="trades", ts=ts, end=end, status=state, reason="reconnect", as_of=seen)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_all_well(house: House) -> None:
+    house.lake()
+    found = house.gather()
+    assert faults(found) == []
+    assert [(p.name, p.state, p.age_s) for p in found.processes] == [("recorder", "running", 3600), ("flow", "running", 3600)]
+    (feed,) = found.feeds
+    assert feed.connected
+    assert feed.age_s == pytest.approx(0.5)
+    assert feed.lag_s == pytest.approx(2.0)
+    assert (found.trades, found.backlog_s, found.backlog_bytes, found.quarantined) == (1234, 0.25, 1000, 0)
+
+
+def test_nothing_was_ever_started(house: House) -> None:
+    found = gather(house.settings, house.now)
+    assert faults(found) == [
+        "recorder is stopped; `tapeflow up` starts it",
+        "flow is stopped; `tapeflow up` starts it",
+        "feed demo is not connected, no frame yet",
+    ]
+    assert found.quarantined is None
+    assert not house.settings.data.joinpath("status").exists()
+
+
+@pytest.mark.parametrize(
+    ("child", "fault"),
+    [
+        ({"state": "waiting", "pid": None}, "flow is waiting"),
+        ({"state": "refused", "pid": None}, "flow is refused"),
+        ({"pid": GONE}, f"flow is dead (process {GONE})"),
+    ],
+)
+def test_a_process_that_is_down(house: House, child: dict[str, Any], fault: str) -> None:
+    house.up["children"][1] = house.child("flow", **child)
+    assert faults(house.gather()) == [fault]
+
+
+def test_a_process_that_hangs(house: House) -> None:
+    house.write("flow", house.flow, age=31)
+    assert faults(house.gather()) == [f"flow is hung (process {os.getpid()})"]
+
+
+def test_a_process_that_has_just_been_started_does_not_hang_yet(house: House) -> None:
+    house.write("flow", house.flow, age=31)
+    house.up["children"][1] = house.child("flow", since=house.now - 3)
+    assert faults(house.gather()) == []
+
+
+def test_when_the_supervisor_was_killed_its_word_counts_no_more(house: House) -> None:
+    house.up["pid"] = GONE
+    house.flow["pid"] = GONE
+    found = house.gather()
+    assert [(p.name, p.state) for p in found.processes] == [("recorder", "running"), ("flow", "stopped")]
+    assert faults(found) == ["flow is stopped; `tapeflow up` starts it"]
+
+
+def test_recorder_and_flow_may_run_without_supervisor(house: House) -> None:
+    house.write("up", house.up, age=31)
+    assert faults(house.gather()) == []
+
+
+def test_a_damaged_file_counts_as_none(house: House) -> None:
+    house.write("flow", house.flow)
+    (house.settings.data / "status" / "flow.json").write_text('{"pid": 1')
+    assert faults(house.gather()) == [f"flow is hung (process {os.getpid()})"]
+
+
+def test_a_silent_feed(house: House) -> None:
+    house.recorder["feeds"]["demo"]["last_frame_ns"] = int((house.now - 31) * 1e9)
+    assert faults(house.gather()) == ["feed demo is silent, last frame 31.0 s ago"]
+
+
+def test_a_feed_that_is_down(house: House) -> None:
+    house.recorder["feeds"]["demo"]["connected"] = False
+    assert faults(house.gather()) == ["feed demo is not connected, last frame 0.5 s ago"]
+
+
+def test_a_clock_that_runs_faster_changes_no_age(house: House) -> None:
+    """The demo's recorder may run on a scaled clock, far ahead of ours."""
+    ahead = 86_400
+    house.recorder["at"] += ahead * 10**9
+    house.recorder["feeds"]["demo"]["last_frame_ns"] += ahead * 10**9
+    house.flow["instruments"][0]["last_trade_ts"] += ahead
+    (feed,) = house.gather().feeds
+    assert feed.age_s == pytest.approx(0.5, abs=1e-3)
+    assert feed.lag_s == pytest.approx(2.0, abs=1e-3)
+
+
+def test_gaps(house: House) -> None:
+    house.gap("open", minutes=9, as_of=9)
+    assert faults(house.gather()) == []
+    house.gap("open", minutes=11, as_of=11)
+    found = house.gather()
+    assert len(found.gaps) == 2
+    assert faults(found) == ["gap in trades of demo BTC-USDT open for 11 min, since 2026-03-04 11:49:00"]
+    house.gap("repaired", minutes=11, as_of=1)
+    assert faults(house.gather()) == []
+
+
+def test_backlog(house: House) -> None:
+    house.flow["journal"]["lag_s"] = 60.0
+    assert faults(house.gather()) == []
+    house.flow["journal"]["lag_s"] = 61.0
+    house.write("flow", house.flow)
+    assert faults(house.gather()) == ["the flow is 61.0 s behind the journal"]
+
+
+def test_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = house.settings.journal_dir
+    folder.mkdir(parents=True)
+    for number, hours in ((1, 30), (2, 10), (3, 4), (4, 0)):
+        path = folder / f"seg-{number:010}.tfj"
+        path.write_bytes(b"x" * 1_000_000)
+        os.utime(path, (house.now - hours * 3600, house.now - hours * 3600))
+    usage = type(shutil.disk_usage("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100_000_000, 90_000_000, 10_000_000))
+    found = house.gather()
+    assert found.disk.journal_bytes == 4_000_000
+    assert found.disk.journal_bytes_per_day == pytest.approx(2_000_000 * 2.4)  # two segments in the last 10 h
+    assert found.disk.days_left == pytest.approx(5_000_000 / 4_800_000)  # the last 5 % are not for use
+    assert faults(found) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100_000_000, 91_000_000, 9_000_000))
+    assert faults(house.gather()) == ["the disk is full in 20 h at the journal's growth"]
+
+
+def test_seals(house: House) -> None:
+    def cover(date: dt.date) -> None:
+        ts = dt.datetime.combine(date, dt.time(12), dt.UTC)
+        house.commit("coverage", shard="main", ts=ts, end=ts)
+
+    cover(dt.date(2026, 3, 3))
+    cover(dt.date(2026, 3, 4))
+    found = house.gather()
+    assert [u.date for u in found.unsealed] == [dt.date(2026, 3, 3)]
+    assert faults(found) == []
+    cover(dt.date(2026, 3, 2))
+    assert faults(house.gather()) == ["demo 2026-03-02 is not sealed, due for 36 h"]
+    ts = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    house.commit("seals", symbol="BTC-USDT", ts=ts, end=ts + dt.timedelta(days=1), as_of=ts)
+    found = house.gather()
+    assert found.last_seal == "demo 2026-03-02"
+    assert faults(found) == []
+
+
+def test_missing_volume_is_explained(house: House) -> None:
+    house.flow["instruments"][0]["adv_known"] = False
+    (note,) = house.gather().notes
+    assert "demo BTC-USDT: no average daily volume" in note
+
+
+def test_the_quick_way_opens_no_lake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.gather()
+    monkeypatch.setattr(status, "_lake", lambda *_: pytest.fail("opened the lake"))
+    line = headline(gather(house.settings, house.now, lake=False))
+    assert line == "2 of 2 running · 1,234 trades · last frame 0.5 s ago · backlog 0.2 s · 3 quarantined"
+
+
+def test_the_headline_names_what_is_down(house: House) -> None:
+    house.up["children"][0] = house.child("recorder", state="waiting", pid=None)
+    assert headline(house.gather()).startswith("1 of 2 running")
+    assert headline(house.gather()).endswith("recorder waiting")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (119, "119.0 s"), (120, "2.0 min"), (7199, "120 min"), (90_000, "25 h"), (1e7, "116 days")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert status.duration(seconds) == text
+
+
+def test_json_is_what_the_documentation_says(house: House) -> None:
+    found = json.loads(screen.as_json(house.gather()))
+    assert list(found) == [*Status.__struct_fields__, "faults"]
+    assert found["at"] == "2026-03-04T12:00:00Z"
+    assert found["processes"][0].keys() == {"name", "state", "pid", "restarts", "age_s"}
+    assert found["feeds"][0].keys() == {"venue", "symbols", "connected", "age_s", "lag_s"}
+    assert found["disk"].keys() == {"free_bytes", "journal_bytes", "journal_bytes_per_day", "days_left"}
+
+
+def test_the_screen_shows_it_all(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    house.gap("open", minutes=11, as_of=11)
+    screen.show(house.gather())
+    shown = capsys.readouterr().out
+    for text in ("recorder", "running", "demo", "BTC-USDT", "gaps open 1", "quarantined 0", "backlog 0.2 s", "last seal none", "! gap in"):
+        assert text in shown
+
+
+def test_the_command_exits_with_1_when_something_is_wrong(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAPEFLOW_DATA", str(house.settings.data))
+    monkeypatch.setenv("TAPEFLOW_VENUES", '{"demo": {"symbols": ["BTC-USDT"]}}')
+    monkeypatch.setattr("tapeflow.commands.operate.time.time", lambda: house.now)
+    house.gather()
+    assert main(["status", "--json"]) == 0
+    house.write("flow", house.flow, age=31)
+    assert main(["status", "--json"]) == 1
+    assert "flow is hung" in capsys.readouterr().out
