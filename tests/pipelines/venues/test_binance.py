@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines import settings
@@ -131,8 +132,6 @@ def test_each_venue_names_its_perpetuals() -> None:
     [("BINANCE", SPOT, 1695, {"BTC-USDT", "NKN-USDT"}), ("BINANCE_FUTURES", USDM, 121, {"BTC-USDT-PERP", "BTC-USDT-210924"})],
 )
 def test_real_instruments(name: str, place: Any, total: int, some: set[str]) -> None:
-    import pyarrow as pa
-
     with pa.input_stream(str(SHARED / "captures" / f"{name}.jsonl.zst"), compression="zstd") as stream:
         answer = next(d for d in map(json.loads, stream.read().splitlines()) if "/exchangeInfo" in d.get("url", ""))
     found = place.parse_instruments(answer["data"].encode())

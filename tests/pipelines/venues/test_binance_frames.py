@@ -16,14 +16,14 @@ from pipelines.venues import binance_frames
 from pipelines.venues.binance_frames import decode, decode_rest, decode_rows, glance
 from tests.conftest import SHARED
 
-AGG: dict[str, Any] = {
-    **{"e": "aggTrade", "E": 1795204800115, "a": 3055120001, "s": "BTCUSDT", "p": "91231.40", "q": "0.420", "nq": "0.420"},
-    **{"f": 7090110001, "l": 7090110009, "T": 1795204800005, "m": True, "st": 1},
-}
-FILL: dict[str, Any] = {
-    **{"e": "trade", "E": 1795204800070, "T": 1795204800061, "s": "BTCUSDT", "t": 7090110011, "p": "91231.50", "q": "0.015"},
-    **{"X": "MARKET", "m": False},
-}
+AGG: dict[str, Any] = json.loads(
+    """{"e":"aggTrade","E":1795204800115,"a":3055120001,"s":"BTCUSDT","p":"91231.40","q":"0.420","nq":"0.420",
+        "f":7090110001,"l":7090110009,"T":1795204800005,"m":true,"st":1}"""
+)
+FILL: dict[str, Any] = json.loads(
+    """{"e":"trade","E":1795204800070,"T":1795204800061,"s":"BTCUSDT","t":7090110011,"p":"91231.50","q":"0.015",
+        "X":"MARKET","m":false}"""
+)
 
 
 def frame(event: object, stream: str = "btcusdt@aggTrade") -> bytes:
@@ -180,6 +180,7 @@ def test_what_bears_no_trade_is_ignored(message: object) -> None:
         (b'{"stream":"x","data":"\xff\xfe"}', "frame was no valid JSON"),
         (b"[" * 100_000, "frame was"),
         (b"[" * 100_000 + b"]" * 100_000, "frame was nested too deep"),
+        (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"data":{}}', "frame was nested too deep"),
         (b"1" * 10_000, "frame"),
         (b"null", "frame held no event"),
         (b"[]", "frame held no event"),

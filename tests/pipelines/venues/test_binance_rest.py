@@ -62,11 +62,12 @@ def test_no_list_of_instruments_raises(body: bytes) -> None:
 
 
 def kline(**changes: Any) -> list[Any]:
-    row = {
-        **{"start": 1795204800000, "o": "91250.1", "h": "91262.0", "l": "91240.0", "c": "91255.0", "v": "12.5012"},
-        **{"last": 1795204859999, "n": "1140721.12", "k": 2213, "tv": "6.1001", "tn": "556650.0", "x": "0"},
-    }
-    return list((row | changes).values())
+    names = ("start", "o", "h", "l", "c", "v", "last", "n", "k", "tv", "tn", "x")
+    row = json.loads(
+        """[1795204800000,"91250.1","91262.0","91240.0","91255.0","12.5012",1795204859999,"1140721.12",2213,"6.1001",
+            "556650.0","0"]"""
+    )
+    return list((dict(zip(names, row, strict=True)) | changes).values())
 
 
 def test_candles_fill_the_columns_of_the_table() -> None:
