@@ -214,6 +214,13 @@ class Engine:
             self.seen.add((kind, digest(venue.encode() + value)))
             self._out.append(("inputs", ledger.inputs(venue, kind, value, journal_ns)))
 
+    def describe(self, instrument: Instrument, journal_ns: int) -> None:
+        """Write an instrument to table `instruments`, when it is new or was described otherwise."""
+        key = ("instrument", digest(repr(instrument).encode()))
+        if key not in self.seen:
+            self.seen.add(key)
+            self._out.append(("instruments", ledger.instrument(instrument, journal_ns)))
+
     # --- records
 
     def _data(self, batch: Batch, begin: int, end: int) -> None:
@@ -313,10 +320,7 @@ class Engine:
         for r in record.instruments:
             instrument = Instrument(record.venue, r.symbol, r.native, r.base, r.quote, r.tick, r.lot, r.status)
             self.add(instrument, self._tape(record.venue))
-            value = msgspec.json.encode(r)
-            if ("instrument", digest(record.venue.encode() + value)) not in self.seen:
-                self.seen.add(("instrument", digest(record.venue.encode() + value)))
-                self._out.append(("instruments", ledger.instrument(instrument, now)))
+            self.describe(instrument, now)
 
     def _reference(self, record: Reference, payload: bytes, now: int) -> None:
         i = self.index.get((record.venue, record.symbol))

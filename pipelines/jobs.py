@@ -86,6 +86,8 @@ class Job(NamedTuple):
         engine.settle(self.kernels, first * 1000)
         for instrument in self.source.instruments:
             engine.add(instrument, self.source.tape)
+            engine.describe(instrument, first * 1000)
+        engine.note(self.source.venue, "source", json.dumps(self.metadata | {"digest": self.source.digest}).encode(), first * 1000)
         return engine
 
     def done(self) -> bool:

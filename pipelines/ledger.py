@@ -160,7 +160,7 @@ def coverage(venue: str, shard: str, minute_us: int, offset_us: int, segment: st
     )
 
 
-def seal(it: Instrument, day: np.void, volume: float, notional: float, as_of_us: int) -> pa.Table:
+def seal(it: Instrument, day: np.void, volume: float, notional: float) -> pa.Table:
     """Return a finished date (its 1d bar, as `kernels.bar.BAR`) as a row of table `seals`."""
     ts = np.array([day["ts"]], np.int64)
     return table(
@@ -175,6 +175,6 @@ def seal(it: Instrument, day: np.void, volume: float, notional: float, as_of_us:
             "trades": [int(day["trades"])],
             "volume": [volume],
             "notional": [notional],
-            "as_of": time(np.array([as_of_us], np.int64)),
+            "as_of": time(np.array([day["end"]], np.int64)),
         },
     )

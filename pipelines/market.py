@@ -358,7 +358,7 @@ SEALS = Table(
         Column("trades", _I, "counted trades"),
         Column("volume", _F, "units of base"),
         Column("notional", _F, "quote currency"),
-        Column("as_of", TIME, "event time of the last trade of the tape it came from"),
+        Column("as_of", TIME, "event time up to which it was known when it was sealed"),
     ),
     newest=True,
 )

@@ -72,7 +72,7 @@ class Seeds:
         names = ("ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct")
         frame = self._read("vpin", where, *names, setting=bucketing.setting, partial=False).sort("end", "bucket")
         rows = frame.tail(max(bucketing.n, bucketing.window)).collect()
-        past = rows["vpin_flag"].drop_nulls().to_numpy()
+        past = rows["vpin_flag"].drop_nulls().tail(bucketing.window).to_numpy()
         bucketing.past[i, : past.size], bucketing.past_count[i] = past, past.size
         percentiles = rows["pct"].drop_nulls()
         bucketing.elevated[i] = bool(percentiles.len() and percentiles[-1] >= bucketing.high.pct)

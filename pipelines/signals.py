@@ -163,25 +163,32 @@ class Signals:
         return refused
 
     def finish(self) -> None:
-        """End a bounded tape: open time bars close, other open bars and buckets are not written."""
+        """End a bounded tape: open time bars close; other open bars and buckets are written only of a whole date."""
         self.ending = True
         open_seconds = self.levels["1s"][self.levels["1s"]["trades"] > 0]
         self.levels["1s"]["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
         self._alert(self.big_trades.finish(self.instruments))
+        if self.complete:
+            for i in np.flatnonzero(self.clock["day"] >= 0):
+                self._close_short(int(i))
 
     def _run(self, rows: Rows) -> None:
         if rows.size == 0:
             return
         out = np.empty(rows.size, bar.BAR)
         closed = time_bars.seconds(rows, self.levels["1s"], out)
-        self._roll_up(out[:closed], np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000))
+        self._roll_up(out[:closed], self._floor())
         for name, state in self.measured.items():
             measure = _MEASURES[name.partition(":")[0]]
             self._bars(name, -1, out[: threshold_bars.threshold_bars(rows, state, self.limits[name], measure, out)])
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, 10.0**self.size_places))
         self._alert(self.big_trades.feed(rows, self.instruments))
+
+    def _floor(self) -> npt.NDArray[np.int64]:
+        """Return for each instrument the time before which no bar is open, us."""
+        return np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000)
 
     def _roll_up(self, closed: bar.Bars, floor: npt.NDArray[np.int64]) -> None:
         for level, (name, width) in enumerate(BAR_WIDTHS_US.items()):
@@ -212,13 +219,24 @@ class Signals:
             notional = join(day["notional_hi"], day["notional_lo"]) / 10 ** (size + price)
             self.volumes.complete(i, int(day["ts"]), volume, notional)
             if self.origin == "history":
-                self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional, int(self.clock["now"][i]))))
+                self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional)))
 
     def _volume(self, closed: bar.Bars) -> npt.NDArray[np.float64]:
         return to_rows.scaled(closed["volume_hi"], closed["volume_lo"], self.size_places[closed["instrument"]])
 
     def _begin_date(self, i: int, day: int, price: float) -> None:
         """Close what may not cross midnight, and fix the thresholds of the new date."""
+        second = self.levels["1s"][i : i + 1].copy()
+        self.levels["1s"]["trades"][i] = 0
+        floor = self._floor()
+        floor[i] = day
+        self._roll_up(second[second["trades"] > 0], floor)
+        self._close_short(i)
+        self.clock["day"][i], self.clock["seq"][i] = day, 0
+        self.first_day[i] = min(self.first_day[i], day)
+        self._fix_thresholds(i, day, price)
+
+    def _close_short(self, i: int) -> None:
         end = int(self.clock["day"][i]) + DAY_US
         for name, state in self.measured.items():
             if state["trades"][i] > 0:
@@ -227,9 +245,6 @@ class Signals:
                 state["trades"][i] = 0
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.close_short(i, end))
-        self.clock["day"][i], self.clock["seq"][i] = day, 0
-        self.first_day[i] = min(self.first_day[i], day)
-        self._fix_thresholds(i, day, price)
 
     def _fix_thresholds(self, i: int, day: int, price: float) -> None:
         adv = self.volumes.of(i, day)

@@ -146,12 +146,13 @@ class Staging:
                 raise LakeAhead(f"table {table} holds rows of {self.writer!r} up to {last}, the recovery store knows {self.seq}")
         self.publish()
         for table in TABLES:
-            beyond = [p for p in self.lake.orphans(table, f"{self.writer}-") if _seq(p) >= self.seq]
+            beyond = [p for p in self.lake.orphans(table, f"{self.writer}-") if _is_beyond(p, self.seq)]
             self.lake.discard(table, beyond)
 
 
-def _seq(path: str) -> int:
-    return int(path.rpartition("-")[2].removesuffix(".parquet"))
+def _is_beyond(path: str, seq: int) -> bool:
+    number = path.rpartition("-")[2].removesuffix(".parquet")
+    return number.isdigit() and int(number) >= seq
 
 
 def _pack(rows: pa.Table) -> bytes:
