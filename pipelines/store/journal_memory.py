@@ -29,7 +29,8 @@ class Memory(NamedTuple):
     last : dict
         The greatest trade id that was journaled, per venue and native symbol.
     open : list of Gap
-        Holes that were opened and not closed. Where the last missing id was not known, `to_id` is the greatest id.
+        Holes that were opened and not closed. Where the last missing id was not known, `to_id` is the greatest id
+        that came; a hole behind that is none.
     references : dict
         Average daily volumes per venue, native symbol and date: thresholds of a date do not change once they are told.
     """
@@ -63,7 +64,8 @@ def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId,
             held[key] = gap
         else:
             held.pop(key, None)
-    return Memory(last, [_bounded(gap, last) for gap in held.values() if gap.from_id is not None], references)
+    bounded = [_bounded(gap, last) for gap in held.values()]
+    return Memory(last, [gap for gap in bounded if gap.from_id and gap.to_id and gap.from_id <= gap.to_id], references)
 
 
 class _Found(NamedTuple):

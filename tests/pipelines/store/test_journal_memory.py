@@ -62,7 +62,7 @@ def test_reading_stops_when_all_is_known_or_at_the_limit(tmp_path: Path) -> None
 
 
 def test_gaps_that_were_not_closed_are_remembered_with_an_end(tmp_path: Path) -> None:
-    write(tmp_path, gap("open", 10, 12), gap("open", 20, 22), gap("open", 30, None), (Kind.FRAME, b"BTC 40"))
+    write(tmp_path, gap("open", 10, 12), gap("open", 20, 22), gap("open", 30, None), (Kind.FRAME, b"BTC 40"), gap("open", 41, None))
     write(tmp_path, gap("repaired", 10, 12))
     found = recall(tmp_path, {BTC, ETH}, ids, rest_id)
     assert [(g.from_id, g.to_id) for g in found.open] == [(20, 22), (30, 40)]

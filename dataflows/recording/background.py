@@ -1,0 +1,111 @@
+"""What a venue tells about its instruments besides their trades: rules, average volumes, candles."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import polars as pl
+
+from dataflows.recording.rest import Rest, RestError
+from pipelines.market import Instrument
+from pipelines.records import InstrumentRecord, Instruments, Klines, Reference, headed
+from pipelines.venues.binance import Binance
+
+DAYS: Final = 30
+
+
+class Unknown(Exception):
+    """Symbols that a venue does not have; `faults` has a line for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Candles(NamedTuple):
+    """Answers to requests for candles of one instrument, verbatim."""
+
+    daily: bytes
+    minutes: bytes
+
+
+async def instruments(rest: Rest, wanted: Iterable[str]) -> list[Instrument]:
+    """Ask for the instruments called `wanted`, each once.
+
+    Raises
+    ------
+    Unknown
+        With every symbol that there is none for.
+    RestError
+        If the venue did not answer, or not with instruments.
+    """
+    body = await rest.get(rest.venue.instruments_request())
+    try:
+        known = rest.venue.parse_instruments(body)
+    except ValueError as error:
+        raise RestError(str(error), final=False) from error
+    found: dict[str, Instrument] = {}
+    faults: list[str] = []
+    for text in wanted:
+        try:
+            instrument = rest.venue.normalise(text, known)
+            found[instrument.native] = instrument
+        except ValueError as error:
+            faults.append(f"venues.{rest.venue.name}.symbols: {error}")
+    if faults:
+        raise Unknown(faults)
+    return list(found.values())
+
+
+async def candles(rest: Rest, native: str) -> Candles:
+    """Ask for daily and one-minute candles of an instrument."""
+    return Candles(
+        await rest.get(rest.venue.daily_klines_request(native)), await rest.get(rest.venue.minute_klines_request(native))
+    )
+
+
+def reference(venue: Binance, native: str, date: dt.date, today: dt.date, daily: bytes) -> Reference | None:
+    """Average the volumes that thresholds of `date` are made from.
+
+    Parameters
+    ----------
+    venue : Binance
+    native : str
+    date : date
+        Which UTC date they are for.
+    today : date
+        Only dates before both are complete.
+    daily : bytes
+        Answer with daily candles.
+
+    Returns
+    -------
+    Reference or None
+        Over the last 30 complete dates, or as many as there are; None where there is none.
+    """
+    table = pl.from_arrow(venue.parse_klines(daily))
+    assert isinstance(table, pl.DataFrame)
+    complete = table.filter(pl.col("ts").dt.date() < min(date, today)).sort("ts").tail(DAYS)
+    if complete.is_empty():
+        return None
+    volumes, notionals = complete["volume"].to_list(), complete["notional"].to_list()
+    n = len(volumes)
+    last = complete["ts"].dt.date()[-1].isoformat()
+    return Reference(venue.name, native, date.isoformat(), sum(volumes) / n, sum(notionals) / n, n, last)
+
+
+def instruments_record(venue: str, recorded: Sequence[Instrument]) -> bytes:
+    """Return the payload that says which instruments of a venue are recorded."""
+    rows = [InstrumentRecord(i.symbol, i.native, i.base, i.quote, i.tick, i.lot, i.status) for i in recorded]
+    return msgspec.json.encode(Instruments(venue, rows))
+
+
+def klines_records(venue: str, native: str, answers: Candles) -> list[bytes]:
+    """Return the payloads that hold a venue's candles."""
+    return [
+        headed(Klines(venue, native, "1d"), answers.daily),
+        headed(Klines(venue, native, "1m"), answers.minutes),
+    ]

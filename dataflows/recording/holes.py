@@ -1,0 +1,115 @@
+"""The gap rule: where ids are contiguous, every id that does not come is noticed, and remembered until it does.
+
+Nothing here reads a clock or a socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+STRAY: Final = 1_000_000
+"""An id this far ahead of its tape opens no hole until the next id confirms it: alone it is a fault of the venue."""
+
+
+@dataclass(eq=False)
+class Hole:
+    """Ids that are missing.
+
+    Attributes
+    ----------
+    first, last : int, int or None
+        Inclusive; `last` is None while it is not known, after a connection was lost.
+    reason : str
+    since : float
+        When it was noticed, in the seconds of whoever asks.
+    left : list of (int, int)
+        Ranges that are still missing.
+    told : bool
+        Its opening was journaled.
+    """
+
+    first: int
+    last: int | None
+    reason: str
+    since: float
+    left: list[tuple[int, int]] = field(default_factory=list)
+    told: bool = False
+
+    def end(self, last: int) -> None:
+        """Learn which id is the last that is missing."""
+        self.last = last
+        self.left = [(self.first, last)] if self.first <= last else []
+
+    def fill(self, first: int, last: int) -> int:
+        """Take ids that came off what is missing; return how many were."""
+        before = self.missing
+        pieces = [piece for a, b in self.left for piece in ((a, min(b, first - 1)), (max(a, last + 1), b))]
+        self.left = sorted({(a, b) for a, b in pieces if a <= b})
+        return before - self.missing
+
+    @property
+    def missing(self) -> int:
+        """How many ids are missing, as far as is known."""
+        return sum(b - a + 1 for a, b in self.left)
+
+
+class Tape:
+    """The ids of one instrument as they come in.
+
+    Attributes
+    ----------
+    next_id : int or None
+        The id behind the greatest that came; None before the first.
+    holes : list of Hole
+        What is missing, in the order it was noticed.
+    """
+
+    def __init__(self, next_id: int | None = None) -> None:
+        self.next_id = next_id
+        self.holes: list[Hole] = []
+        self._stray: int | None = None
+
+    def see(self, first: int, last: int, now: float) -> Hole | None:
+        """Take the ids `first` to `last` of a frame; return the hole that they leave, or that they end."""
+        if self.next_id == first:
+            self.next_id = last + 1
+            return None if not self.holes else self._ended(first)
+        if self.next_id is None:
+            self.next_id = last + 1
+            return None
+        if first < self.next_id:
+            for hole in self.holes:
+                hole.fill(first, last)
+            self.next_id = max(self.next_id, last + 1)
+            return None
+        return self._jump(first, last, now)
+
+    def _jump(self, first: int, last: int, now: float) -> Hole | None:
+        assert self.next_id is not None
+        if first - self.next_id > STRAY and first != self._stray:
+            self._stray = last + 1
+            return None
+        hole = self._ended(first)
+        if hole is None:
+            hole = Hole(self.next_id, first - 1, "missing_ids", now, [(self.next_id, first - 1)])
+            self.holes.append(hole)
+        self.next_id = last + 1
+        self._stray = None
+        return hole
+
+    def _ended(self, first: int) -> Hole | None:
+        """Tell the hole whose end was not known that it ends before `first`."""
+        for hole in self.holes:
+            if hole.last is None:
+                hole.end(first - 1)
+                return hole
+        return None
+
+    def lost(self, reason: str, now: float) -> Hole | None:
+        """Note that from here on anything may be missing; None where nothing ever came, or this is known."""
+        if self.next_id is None or any(hole.last is None for hole in self.holes):
+            return None
+        hole = Hole(self.next_id, None, reason, now)
+        self.holes.append(hole)
+        return hole

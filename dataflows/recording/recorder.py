@@ -1,0 +1,333 @@
+"""Holds the parts together: stations record into the intake, the journal remembers for the next start."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from dataflows.recording import status
+from dataflows.recording.background import Unknown
+from dataflows.recording.clock import date_of, scaled
+from dataflows.recording.connection import Connection
+from dataflows.recording.head import Head
+from dataflows.recording.intake import FRAME, Intake, Item, Shed, free_share
+from dataflows.recording.rest import Rest, RestError
+from dataflows.recording.station import Preparation, Station
+from pipelines.records import Gap, Kind, Start
+from pipelines.settings import CONFIG, Settings, SettingsError
+from pipelines.store.journal_memory import Memory, recall
+from pipelines.store.journal_writer import Writer
+from pipelines.store.retention import consumed, expire
+from pipelines.tape import empty
+from pipelines.venues import VENUES, venue
+
+AGAIN_S: Final = 30.0
+"""After how long a venue that could not be prepared is tried again."""
+SETTINGS_S: Final = 1.0
+log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """Everything that is being recorded, and where it goes."""
+
+    def __init__(self, settings: Settings, free: Callable[[Path], float] = free_share) -> None:
+        """Take the journal.
+
+        Raises
+        ------
+        JournalLocked
+            If another recorder writes to it.
+        """
+        self.settings = settings
+        self.now_ns: Callable[[], int] = time.time_ns
+        self.stations: dict[str, Station] = {}
+        self._numbers = 0
+        self._watched: dict[int, Station] = {}
+        self._connections: dict[int, Connection] = {}
+        self._head = Head()
+        self._memory = Memory({}, [], {})
+        self._pending: set[str] = set()
+        self.writer = Writer(
+            settings.journal_dir,
+            segment_bytes=settings.journal.segment_mb << 20,
+            segment_ns=settings.journal.segment_minutes * 60 * 10**9,
+            head=self._head.records,
+        )
+        self.intake = Intake(self.writer, lambda: self.now_ns(), self, free)
+
+    # What stations need
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def put(self, kind: Kind, payload: bytes, connection: int = 0) -> None:
+        """Journal a record."""
+        self.intake.put(kind, payload, connection)
+
+    def taker(self, number: int) -> Callable[[bytes], None]:
+        """Return what journals the frames of a connection."""
+        append, now_ns = self.intake.incoming.append, self.now_ns
+        return lambda frame: append((now_ns(), number, FRAME, frame))
+
+    def join(self, station: Station, connection: Connection) -> int:
+        """Return a number for a connection that opened: one that none has had for long."""
+        self._numbers = self._numbers % 65535 + 1
+        while self._numbers in self._connections:
+            self._numbers = self._numbers % 65535 + 1
+        self._watched[self._numbers] = station
+        self._connections[self._numbers] = connection
+        return self._numbers
+
+    def leave(self, connection: Connection) -> None:
+        """Take note that a connection was lost."""
+        self._connections.pop(connection.number, None)
+
+    async def accepting(self) -> None:
+        """Wait until the journal takes frames of trades."""
+        while self.intake.shedding == Shed.FRAMES:
+            await asyncio.sleep(0.1)
+
+    # What the intake tells
+
+    def written(self, group: Sequence[Item]) -> None:
+        """Hand the frames that are in the journal to their stations; what holds from here on, each later segment restates."""
+        by_connection: dict[int, list[bytes]] = defaultdict(list)
+        for _, number, kind, payload in group:
+            if kind == FRAME:
+                by_connection[number].append(payload)
+            else:
+                self._head.note(kind, payload, number)
+        for number, frames in by_connection.items():
+            if (station := self._watched.get(number)) is not None:
+                station.saw(frames, group[-1][0])
+
+    def is_quote(self, connection: int, frame: bytes) -> bool:
+        """Tell whether a frame holds quotes."""
+        return b"@bookTicker" in frame[:100]
+
+    def shedding(self, feed: str, reason: str) -> None:
+        """Journal that frames of a feed are missing from here on."""
+        self._tell_shed(feed, reason)
+
+    def shed(self, feed: str, reason: str, frames: int) -> None:
+        """Journal that frames of a feed are written again; trades that are missing are fetched."""
+        self._tell_shed(feed, f"{reason}: {frames} frames")
+        if feed == "trades":
+            for station in self.stations.values():
+                for native in station.tapes:
+                    station.interrupted(native, "shed")
+
+    def _tell_shed(self, feed: str, reason: str) -> None:
+        for name, station in self.stations.items():
+            if feed == "trades" or station.settings.quotes:
+                for native in station.instruments:
+                    self.put(Kind.SHED, msgspec.json.encode(Gap(name, native, feed, reason, "shed")))
+
+    # From start to end
+
+    async def run(self, stop: asyncio.Event, reload: Callable[[], Settings]) -> None:
+        """Record until `stop` is set.
+
+        Parameters
+        ----------
+        stop : Event
+        reload : callable
+            Reads the settings again when their file has changed.
+
+        Raises
+        ------
+        SettingsError
+            If nothing can be recorded with these settings; nothing was written.
+        """
+        try:
+            if not await _unless(stop, self._begin()):
+                return
+            async with asyncio.TaskGroup() as group:
+                writing = group.create_task(self.intake.run())
+                chores = [group.create_task(chore) for chore in (self._follow_settings(reload), *self._chores())]
+                await stop.wait()
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.gather(*(station.close() for station in self.stations.values()))
+                writing.cancel()
+        finally:
+            await self.intake.close()
+
+    async def _begin(self) -> None:
+        await self._set_clock()
+        stations = {name: self._station(name, self.settings) for name in self.settings.venues}
+        attempts = await asyncio.gather(
+            *(station.prepare(station.settings) for station in stations.values()), return_exceptions=True
+        )
+        faults = [fault for error in attempts if isinstance(error, Unknown) for fault in error.faults]
+        unreachable = {name: error for name, error in zip(stations, attempts, strict=True) if isinstance(error, RestError)}
+        if faults or len(unreachable) == len(stations):
+            raise SettingsError([*faults, *map(str, unreachable.values())])
+        prepared = {name: got for name, got in zip(stations, attempts, strict=True) if isinstance(got, Preparation)}
+        tapes = {(name, i.native) for name, got in prepared.items() for i in got.wanted}
+        self._memory = await asyncio.to_thread(recall, self.settings.journal_dir, tapes, _frame_ids, _rest_id)
+        self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, dict.fromkeys(VENUES, "agg"))))
+        self.put(Kind.SETTINGS, self.settings.kernels.canonical())
+        self.stations |= stations
+        for (name, station), got in zip(stations.items(), attempts, strict=True):
+            if isinstance(got, RestError):
+                log.error("venue_waits", venue=name, error=str(got))
+                self._pending.add(name)
+            elif isinstance(got, BaseException):
+                raise got
+            else:
+                await station.adopt(got, self._memory)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)  # a frame is no garbage: looking through them at every 700 is a waste
+
+    def _station(self, name: str, settings: Settings) -> Station:
+        return Station(venue(name), settings.venues[name], settings.endpoints.get(name), self)
+
+    async def _set_clock(self) -> None:
+        """Let the clock of the demo run as its exchange's does."""
+        speed = self.settings.demo.speed
+        if speed == 1 or "demo" not in self.settings.venues:
+            return
+        rest = Rest(venue("demo"), self.settings.endpoints.get("demo"))
+        try:
+            body = await rest.get(rest.venue.time_request())
+            self.now_ns = scaled(speed, msgspec.json.decode(body, type=_Time).serverTime * 1_000_000)
+        except (RestError, msgspec.DecodeError) as error:
+            raise SettingsError([str(error)]) from error
+        finally:
+            await rest.close()
+
+    def _chores(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what is done again and again while recording."""
+        minute = 60 / self.settings.demo.speed
+        return [
+            _every(1, self._publish),
+            _every(60, self._rotate),
+            _every(minute / 3, self._refer),
+            _every(min(AGAIN_S, minute), self._settle_pending),
+            _every(60 * minute, self._expire),
+        ]
+
+    async def _publish(self) -> None:
+        state = status.snapshot(self.intake, self.stations, self.now_ns(), self.clock())
+        try:
+            status.publish(self.settings.data / "status" / "recorder.json", state)
+        except OSError as error:  # the volume may be full; recording decides what to do about that
+            log.warning("no_status", error=str(error))
+
+    async def _rotate(self) -> None:
+        for station in self.stations.values():
+            station.rotate()
+
+    async def _refer(self) -> None:
+        for station in list(self.stations.values()):
+            await station.refer()
+
+    async def _expire(self) -> None:
+        folder, read = self.settings.journal_dir, consumed(self.settings.journal_dir)
+        keep, today = self.settings.journal.keep_days, date_of(self.now_ns())
+        gone = await asyncio.to_thread(expire, folder, keep, today, read.segment if read else None)
+        if gone:
+            log.info("expired", segments=gone)
+
+    # Settings edited while running
+
+    async def _follow_settings(self, reload: Callable[[], Settings]) -> None:
+        """Look at the file of settings every second; take up what it says once it has changed and rests."""
+        path = Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG))
+        known = last = _stamp(path)
+        while True:
+            await asyncio.sleep(SETTINGS_S)
+            found, last = last, _stamp(path)
+            if last is None or last == known or last != found:  # gone, as it was, or perhaps being written
+                continue
+            known = last
+            try:
+                await self.change(reload())
+            except SettingsError as error:
+                log.error("settings_refused", faults=error.faults)
+            except ValueError as error:
+                log.error("settings_refused", faults=[f"{path}: {error}"])
+
+    async def change(self, settings: Settings) -> None:
+        """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""
+        if settings.kernels != self.settings.kernels:
+            self.put(Kind.SETTINGS, settings.kernels.canonical())
+        before, self.settings = self.settings, self.settings.model_copy(
+            update={"venues": settings.venues, "endpoints": settings.endpoints, "kernels": settings.kernels}
+        )
+        for name in before.venues.keys() - settings.venues.keys():
+            await self.stations.pop(name).close()
+        for name, wanted in settings.venues.items():
+            if name not in self.stations:
+                self.stations[name] = self._station(name, settings)
+                self._pending.add(name)
+            elif wanted != before.venues[name]:
+                self._pending.add(name)
+        await self._settle_pending()
+
+    async def _settle_pending(self) -> None:
+        """Bring up the venues whose settings are not in force yet; those that do not answer stay for the next time."""
+        for name in sorted(self._pending & self.stations.keys()):
+            station = self.stations[name]
+            try:
+                await station.adopt(await station.prepare(self.settings.venues[name]), self._memory)
+            except Unknown as error:
+                log.error("settings_refused", faults=error.faults)
+            except RestError as error:
+                log.error("venue_waits", venue=name, error=str(error))
+                continue
+            self._pending.discard(name)
+
+
+class _Time(msgspec.Struct):
+    serverTime: int  # noqa: N815  the venue's spelling
+
+
+def _frame_ids(name: str, frame: bytes) -> tuple[str, int, int] | None:
+    return venue(name).ids(frame) if name in VENUES else None
+
+
+def _rest_id(name: str, body: bytes) -> int | None:
+    rows = venue(name).decode_rest(body, "").rows if name in VENUES else empty(0)
+    return int(rows["trade_id"].max()) if rows.size else None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await step()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work` to its end, or give it up when `stop` is set; tell whether it was done."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait((working,))
+        return False
+    working.result()
+    return True

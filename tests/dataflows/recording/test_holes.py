@@ -1,0 +1,84 @@
+"""The gap rule."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows.recording.holes import STRAY, Hole, Tape
+
+
+def see(tape: Tape, *ids: int) -> list[Hole]:
+    return [hole for i in ids if (hole := tape.see(i, i, 0.0))]
+
+
+def test_contiguous_ids_leave_no_hole() -> None:
+    tape = Tape()
+    assert see(tape, 7, 8, 9) == []
+    assert (tape.next_id, tape.holes) == (10, [])
+
+
+def test_missing_ids_are_a_hole_until_they_come() -> None:
+    tape = Tape()
+    (hole,) = see(tape, 1, 5)
+    assert (hole.first, hole.last, hole.left, hole.reason) == (2, 4, [(2, 4)], "missing_ids")
+    see(tape, 3)
+    assert hole.left == [(2, 2), (4, 4)]
+    see(tape, 2, 4, 4)
+    assert hole.missing == 0
+    assert tape.next_id == 6
+
+
+def test_duplicates_leave_no_hole() -> None:
+    tape = Tape()
+    assert see(tape, 1, 1, 2, 1, 2, 3) == []
+
+
+def test_a_frame_of_several_ids_moves_by_all_of_them() -> None:
+    tape = Tape(10)
+    assert tape.see(10, 14, 0.0) is None
+    assert tape.see(15, 15, 0.0) is None
+    assert tape.see(14, 17, 0.0) is None
+    assert tape.next_id == 18
+
+
+def test_a_lost_connection_opens_a_hole_that_the_next_trade_ends() -> None:
+    tape = Tape(10)
+    hole = tape.lost("reconnect", 1.0)
+    assert hole is not None
+    assert (hole.first, hole.last) == (10, None)
+    assert tape.lost("reconnect", 2.0) is None
+    assert see(tape, 14) == [hole]
+    assert (hole.last, hole.left) == (13, [(10, 13)])
+
+
+def test_a_lost_connection_that_missed_nothing_leaves_an_empty_hole() -> None:
+    tape = Tape(10)
+    hole = tape.lost("reconnect", 1.0)
+    assert hole is not None
+    assert see(tape, 10) == [hole]
+    assert (hole.last, hole.missing) == (9, 0)
+    assert tape.next_id == 11
+
+
+def test_nothing_can_be_missing_before_the_first_id() -> None:
+    assert Tape().lost("reconnect", 1.0) is None
+
+
+def test_a_stray_id_far_ahead_opens_a_hole_only_when_the_next_confirms_it() -> None:
+    tape = Tape()
+    far = STRAY * 5
+    assert see(tape, 1, far, 2, 3) == []
+    assert tape.next_id == 4
+    assert see(tape, far, 4, far) == []
+    (hole,) = see(tape, far + 1)
+    assert (hole.first, hole.last) == (5, far)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80))
+def test_what_is_missing_is_what_did_not_come(ids: list[int]) -> None:
+    tape = Tape()
+    see(tape, *ids)
+    expected = {i for i in range(ids[0], max(ids)) if i not in ids[: len(ids)]}
+    left = {i for hole in tape.holes for a, b in hole.left for i in range(a, b + 1)}
+    assert left == {i for i in expected if i > ids[0]}

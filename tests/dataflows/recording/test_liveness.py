@@ -1,0 +1,48 @@
+"""Which sockets are told dead, and how soon."""
+
+from __future__ import annotations
+
+from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
+
+
+class Play:
+    """A socket as it is looked at."""
+
+    def __init__(self, *, trades: bool = True, patience: int = 1) -> None:
+        self.liveness = Liveness(trades=trades, patience=patience)
+        self.frames = 0.0
+        self.pongs = 0
+
+    def go(self, seconds: float, per_second: float, *, pongs: bool = True) -> tuple[float, str] | None:
+        """Play so long; return after how many seconds something was wrong, and what."""
+        for tick in range(1, int(seconds / TICK_S) + 1):
+            self.frames += per_second * TICK_S
+            self.pongs += pongs and tick % PING_TICKS == 0
+            fault = self.liveness.look(int(self.frames), self.pongs)
+            if fault:
+                return tick * TICK_S, fault
+        return None
+
+
+def test_a_socket_that_answers_nothing_is_found_within_five_seconds() -> None:
+    socket = Play()
+    assert socket.go(60, 1) is None
+    assert socket.go(10, 0, pongs=False) == (4.0, "stalled")
+
+
+def test_a_busy_feed_that_falls_silent_is_found_within_five_seconds_though_pongs_come() -> None:
+    socket = Play()
+    assert socket.go(5, 20) is None
+    assert socket.go(10, 0) == (4.0, "silent")
+
+
+def test_a_quiet_feed_may_be_silent_as_long_as_its_rate_explains_it() -> None:
+    socket = Play()
+    assert socket.go(60, 0.5) is None
+    assert socket.go(20, 0) is None
+
+
+def test_the_first_trade_is_due_in_ten_seconds_times_patience() -> None:
+    assert Play().go(60, 0) == (10.0, "no_data")
+    assert Play(patience=4).go(60, 0) == (40.0, "no_data")
+    assert Play(trades=False).go(60, 0) is None

@@ -1,0 +1,464 @@
+"""The recorder against an exchange that does wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.settings import Settings, SettingsError, Venue
+from pipelines.store.journal import Tail, segments
+from pipelines.store.journal_report import entries
+from tests.dataflows.recording.desk import Written, exchange, recording, settings, until
+
+BTC = "BTCUSDT"
+
+
+def last_id(recorder: Any, symbol: str = BTC) -> int:
+    return (recorder.stations["demo"].tapes[symbol].next_id or 1) - 1
+
+
+def holes(recorder: Any) -> int:
+    return sum(len(tape.holes) for tape in recorder.stations["demo"].tapes.values())
+
+
+def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC, "ETHUSDT") as made:
+            wanted = settings(tmp_path, made, "BTC-USDT", "ethusdt")
+            async with recording(wanted) as recorder:
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 1)
+                await until(lambda: "heartbeat" in {e["kind"] for e in entries(wanted.journal_dir)})
+        return wanted
+
+    wanted = asyncio.run(play())
+    written = Written(wanted)
+    kinds = [e["kind"] for e in written.entries]
+    before = ["start", "settings", "instruments", *2 * ["reference"], *4 * ["klines"], "connect"]
+    assert kinds == [*before, "frame", "frame", "disconnect"]  # an ack, then the trade
+    assert written.payloads("settings") == [json.loads(wanted.kernels.canonical())]
+    assert [i["symbol"] for i in written.payloads("instruments")[0]["instruments"]] == ["BTC-USDT", "ETH-USDT"]
+    assert [(r["adv"], r["adv_notional"], r["days"]) for r in written.payloads("reference")] == 2 * [(14.5, 29.0, 30)]
+    assert {r["date"] for r in written.payloads("reference")} >= {datetime.now(UTC).date().isoformat()}
+    assert sorted((e["head"]["symbol"], e["head"]["interval"], len(e["body"])) for e in written.entries if e["kind"] == "klines") == [
+        (symbol, interval, n) for symbol in (BTC, "ETHUSDT") for interval, n in (("1d", 31), ("1m", 1000))
+    ]
+    times = [e["recv_ns"] for e in entries(wanted.journal_dir)]
+    assert times == sorted(times)
+
+
+def test_missing_ids_are_told_and_fetched(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 5)
+                made.trade(BTC, 3, sockets=slice(0))
+                made.trade(BTC, 2)
+                await until(lambda: last_id(recorder) == 10 and not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert written.gaps() == [("gap_open", "missing_ids", 6, 8), ("gap_close", "repaired", 6, 8)]
+    assert written.ids() == dict.fromkeys(range(1, 11), 1)
+
+
+def test_ids_out_of_order_are_no_gap(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 2, sockets=slice(0))
+                made.send(BTC, made.trades[BTC][1])
+                made.send(BTC, made.trades[BTC][0])
+                made.trade(BTC, 2, copies=3)
+                await until(lambda: last_id(recorder) == 4)
+        return wanted
+
+    assert Written(asyncio.run(play())).gaps() == []
+
+
+def test_ids_that_the_venue_lacks_are_told_unfillable(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.lacking = {(BTC, 3), (BTC, 4)}
+                made.trade(BTC, 2)
+                made.trade(BTC, 4, sockets=slice(0))
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 7 and not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert written.gaps() == [("gap_open", "missing_ids", 3, 6), ("gap_close", "unfillable", 3, 6)]
+    assert set(written.ids()) == {1, 2, 5, 6, 7}
+
+
+def test_after_a_cut_the_feed_is_opened_again_and_what_was_missed_is_fetched(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.feed(BTC)
+                await until(lambda: last_id(recorder) > 10)
+                made.refusing = True
+                made.cut()
+                await until(lambda: holes(recorder) == 1)
+                await asyncio.sleep(0.3)
+                made.refusing = False
+                await until(lambda: not holes(recorder))
+                made.pause()
+                await until(lambda: last_id(recorder) == len(made.trades[BTC]))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    (told, reason, first, last), (closed, status, *ends) = written.gaps()
+    assert (told, reason, last) == ("gap_open", "reconnect", None)
+    assert (closed, status) == ("gap_close", "repaired")
+    assert ends[0] == first
+    kinds = [e["kind"] for e in written.entries]
+    assert kinds.index("disconnect") < kinds.index("gap_open") < kinds.index("repair") < kinds.index("gap_close")
+    assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
+
+
+def test_a_cut_in_which_nothing_happened_leaves_no_hole(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 3)
+                await until(lambda: last_id(recorder) == 3)
+                made.cut()
+                await until(lambda: holes(recorder) == 1)
+                await until(lambda: holes(recorder) == 0)
+        return wanted
+
+    assert [gap[1] for gap in Written(asyncio.run(play())).gaps()] == ["reconnect", "none"]
+
+
+def test_a_stalled_socket_is_found_within_five_seconds(tmp_path: Path) -> None:
+    async def play() -> tuple[Settings, float]:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.feed(BTC, per_second=20)
+                await until(lambda: last_id(recorder) > 5)
+                made.stall()
+                begun = time.monotonic()
+                await until(lambda: holes(recorder) == 1)
+                found = time.monotonic() - begun
+                await until(lambda: holes(recorder) == 0)
+        return wanted, found
+
+    wanted, found = asyncio.run(play())
+    assert found < 5
+    written = Written(wanted)
+    assert written.payloads("disconnect")[0]["reason"] == "stalled"
+    assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
+
+
+def test_with_two_sockets_the_loss_of_one_is_no_gap(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made, redundancy=2)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 3)
+                made.trade(BTC, 2, sockets=slice(0, 1))
+                made.trade(BTC, 2, sockets=slice(1, 2))
+                await until(lambda: last_id(recorder) == 7)
+                recorder.stations["demo"].lines[0]._socket.transport.abort()  # type: ignore[union-attr]
+                await until(lambda: recorder.stations["demo"].lines[0].reconnects == 1)
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 8)
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert written.gaps() == []
+    assert written.ids()[1] == 2
+    assert set(written.ids()) == set(range(1, 9))
+    assert len(written.payloads("connect")) >= 2
+
+
+def test_garbage_is_recorded_as_it_came_and_stops_nothing(tmp_path: Path) -> None:
+    garbage = [b"", b"{", b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","a":', b"\xff\xfe\x00", b"[" * 5000, b"null", b" " * 3_000_000]
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                for frame in garbage:
+                    made.send_raw(frame, "btcusdt@aggTrade")
+                made.trade(BTC, 2)
+                await until(lambda: last_id(recorder) == 2)
+        return wanted
+
+    wanted = asyncio.run(play())
+    frames = [p for batch in Tail(wanted.journal_dir) for p, kind in zip(batch.payload, batch.kind, strict=True) if kind == 1]
+    assert frames[1:-2] == garbage
+
+
+def test_a_restart_goes_on_where_the_journal_ends(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 5)
+                await until(lambda: last_id(recorder) == 5)
+            made.trade(BTC, 2500)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 5)
+                await until(lambda: last_id(recorder) == 2510 and not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [gap[:2] for gap in written.gaps()] == [("gap_open", "restart"), ("gap_close", "repaired")]
+    assert set(written.ids()) == set(range(1, 2511))
+    references = written.payloads("reference")
+    assert references[0] == references[-1]
+    assert len(segments(tmp_path / "journal" / "main")) == 2
+
+
+def test_a_gap_left_open_by_a_crash_is_mended_by_the_next_recorder(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.rest_status = 500
+                made.trade(BTC, 2)
+                made.trade(BTC, 2, sockets=slice(0))
+                made.trade(BTC, 2)
+                await until(lambda: last_id(recorder) == 6 and recorder.stations["demo"].tapes[BTC].holes[0].told)
+            made.rest_status = 200
+            async with recording(wanted) as recorder:
+                await until(lambda: not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert ("gap_close", "repaired", 3, 4) in written.gaps()
+    assert set(written.ids()) == set(range(1, 7))
+
+
+def test_symbols_edited_take_effect_without_a_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tapeflow.yaml"
+    file.write_text("# one")
+    monkeypatch.setenv("TAPEFLOW_CONFIG", str(file))
+
+    async def play() -> Settings:
+        async with exchange(BTC, "ETHUSDT") as made:
+            wanted = settings(tmp_path, made)
+            answers: list[Settings | SettingsError] = [
+                SettingsError(["no YAML"]),
+                settings(tmp_path, made, "BTC-USDT", "NOTHING"),
+                settings(tmp_path, made, "BTC-USDT", "ETH-USDT"),
+                settings(tmp_path, made, "ETH-USDT"),
+            ]
+
+            def reload() -> Settings:
+                answer = answers.pop(0)
+                if isinstance(answer, SettingsError):
+                    raise answer
+                return answer
+
+            async with recording(wanted, reload=reload) as recorder:
+                made.feed(BTC)
+                for left in (3, 2, 1):
+                    file.write_text("#" * (10 - left))
+                    await until(lambda left=left: len(answers) == left)  # type: ignore[misc]
+                await until(lambda: "ETHUSDT" in recorder.stations["demo"].tapes)
+                await until(lambda: {"btcusdt@aggTrade", "ethusdt@aggTrade"} in made.subscribed)
+                made.trade("ETHUSDT", 3)
+                await until(lambda: last_id(recorder, "ETHUSDT") == 3)
+                await until(lambda: len(recorder.stations["demo"].lines) == 1)
+                file.write_text("#")
+                await until(lambda: list(recorder.stations["demo"].tapes) == ["ETHUSDT"])
+                await until(lambda: made.subscribed[-1] == {"ethusdt@aggTrade"})
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [[i["native"] for i in r["instruments"]] for r in written.payloads("instruments")] == [
+        [BTC], [BTC, "ETHUSDT"], ["ETHUSDT"],
+    ]
+    assert [r["symbol"] for r in written.payloads("reference")][-1] == "ETHUSDT"
+    assert written.gaps() == []
+    assert set(written.ids()) == set(range(min(written.ids()), max(written.ids()) + 1))
+
+
+def test_unknown_symbols_and_venues_that_do_not_answer_are_told_all_at_once(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with exchange(BTC, "ETHUSDT") as made:
+            async with recording(settings(tmp_path, made, "BTC-USD", "ETHUSD", "ETH-USDT")):
+                pass
+
+    with pytest.raises(SettingsError) as refusal:
+        asyncio.run(play())
+    assert len(refusal.value.faults) == 2
+    assert "unknown symbol 'BTC-USD': did you mean BTC-USDT" in refusal.value.faults[0]
+    assert [path.stat().st_size for path in segments(tmp_path / "journal" / "main")] == [0]
+
+
+def test_no_network_is_told(tmp_path: Path) -> None:
+    wanted = Settings(data=tmp_path, venues={"demo": Venue(symbols=("BTC-USDT",))}, endpoints={"demo": "http://127.0.0.1:9"})
+
+    async def play() -> None:
+        async with recording(wanted):
+            pass
+
+    with pytest.raises(SettingsError, match="could not be reached"):
+        asyncio.run(play())
+
+
+def test_a_venue_about_to_close_is_left_before_it_does(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.feed(BTC)
+                await until(lambda: last_id(recorder) > 5)
+                made.send_raw(b'{"e":"serverShutdown","E":1}', "btcusdt@aggTrade")
+                await until(lambda: len(made.subscribed) == 2)
+                await until(lambda: len(recorder.stations["demo"].lines) == 1)
+                seen = last_id(recorder)
+                await until(lambda: last_id(recorder) > seen + 5)
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert written.gaps() == []
+    kinds = [e["kind"] for e in written.entries if e["kind"] in ("connect", "disconnect")]
+    assert kinds == ["connect", "connect", "disconnect", "disconnect"]
+    assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
+
+
+def test_quotes_are_shed_before_trades_and_trades_are_fetched_when_there_is_room(tmp_path: Path) -> None:
+    room = [0.5]
+    quote = b'{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":%d}}'
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made, quotes=True)
+            async with recording(wanted, free=lambda folder: room[0]) as recorder:
+
+                def step(share: float, number: int) -> None:
+                    room[0] = share
+                    recorder.intake.look_at_disk()
+                    made.send_raw(quote % number, "btcusdt@bookTicker")
+                    made.trade(BTC, 2)
+
+                step(0.5, 1)
+                await until(lambda: last_id(recorder) == 2)
+                step(0.04, 2)
+                await until(lambda: last_id(recorder) == 4 and recorder.intake.dropped["quotes"] == 1)
+                step(0.01, 3)
+                await until(lambda: recorder.intake.dropped == {"quotes": 2, "trades": 2})
+                step(0.5, 4)
+                await until(lambda: last_id(recorder) == 8 and not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [p["data"]["u"] for p in written.payloads("frame") if p.get("stream", "").endswith("bookTicker")] == [1, 4]
+    assert [(s["feed"], s["reason"]) for s in written.payloads("shed")] == [
+        ("quotes", "disk_low"),
+        ("trades", "disk_low"),
+        ("quotes", "disk_low: 2 frames"),
+        ("trades", "disk_low: 2 frames"),
+    ]
+    assert written.gaps() == [("gap_open", "shed", 5, None), ("gap_close", "repaired", 5, 6)]
+    assert set(written.ids()) == set(range(1, 9))
+
+
+def test_a_full_volume_tears_nothing_and_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, full = os.write, [False]
+
+    def write(fd: int, data: Any) -> int:
+        if full[0] and len(data) > 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data)
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                made.trade(BTC, 2)
+                await until(lambda: last_id(recorder) == 2)
+                with monkeypatch.context() as patch:
+                    patch.setattr(os, "write", write)
+                    full[0] = True
+                    made.trade(BTC, 2)
+                    await until(lambda: recorder.intake.dropped["trades"] == 2)
+                    made.trade(BTC, 2)
+                    await until(lambda: recorder.intake.dropped["trades"] == 4)
+                    full[0] = False
+                    await until(lambda: recorder.intake.shedding == 0)
+                made.trade(BTC, 2)
+                await until(lambda: last_id(recorder) == 8 and not holes(recorder))
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [s["reason"] for s in written.payloads("shed")] == ["write_failed", "write_failed: 4 frames"]
+    assert set(written.ids()) == set(range(1, 9))
+    assert not [e for e in entries(tmp_path / "journal" / "main") if e["kind"] == "damage"]
+
+
+def test_the_demo_may_run_on_a_faster_clock(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            wanted = wanted.model_copy(update={"demo": wanted.demo.model_copy(update={"speed": 100.0})})
+            async with recording(wanted) as recorder:
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 1)
+                await asyncio.sleep(0.5)
+        return wanted
+
+    wanted = asyncio.run(play())
+    times = [e["recv_ns"] for e in entries(wanted.journal_dir)]
+    assert 40e9 < times[-1] - times[0] < 3000e9
+
+
+def test_each_segment_can_be_read_alone(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                recorder.writer._segment_bytes = 60_000
+                for k in range(1, 5):
+                    made.trade(BTC, 400)
+                    await until(lambda k=k: last_id(recorder) == 400 * k)  # type: ignore[misc]
+        return wanted
+
+    wanted = asyncio.run(play())
+    paths = [path.name for path in segments(wanted.journal_dir)]
+    assert len(paths) >= 4
+    heads: dict[str, list[str]] = {name: [] for name in paths}
+    for entry in entries(wanted.journal_dir):
+        heads[entry["segment"]].append(entry["kind"])
+    whole = ["settings", "instruments", "reference", "connect"]
+    assert [heads[name][:4] for name in paths[2:]] == [whole] * (len(paths) - 2)
+    assert [kind for kind in heads[paths[1]] if kind in whole][:3] == whole[:3]  # it may hold the connect itself
+
+
+def test_what_goes_on_is_told_once_a_second(tmp_path: Path) -> None:
+    async def play() -> dict[str, Any]:
+        async with exchange(BTC) as made:
+            path = tmp_path / "status" / "recorder.json"
+            async with recording(settings(tmp_path, made)) as recorder:
+                made.trade(BTC, 3)
+                await until(lambda: last_id(recorder) == 3)
+                path.unlink(missing_ok=True)
+                await until(path.exists)
+                return dict(json.loads(path.read_text()))
+
+    state = asyncio.run(play())
+    assert state["feeds"]["demo"]["connected"] is True
+    assert state["feeds"]["demo"]["frames"] == 4
+    assert state["feeds"]["demo"]["symbols"]["BTC-USDT"]["last_trade_age"] >= 0
+    assert state["gaps_open"] == []
+    assert state["journal"]["segment"] == "seg-0000000001.tfj"
