@@ -14,7 +14,7 @@ from pipelines.sources import Piece, Position, Source
 from pipelines.store.journal import Tail
 
 POLL = timedelta(milliseconds=5)
-READ_BYTES = 8 << 20
+READ_BYTES = 4 << 20
 """Of the journal a batch, at the most."""
 
 
@@ -70,7 +70,7 @@ class JournalPart(StatefulSourcePartition[Item, tuple[str, int]]):
         self.idle = False
 
     def next_batch(self) -> list[Item]:
-        """Return what has been written since, up to 8 MiB."""
+        """Return what has been written since, up to 4 MiB."""
         if self.ending is None:
             stopping = self.stop()
             batch = None if stopping else self.tail.next(READ_BYTES)

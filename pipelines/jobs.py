@@ -23,7 +23,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged
 from pipelines.store.staging import Staging
 
-PIECE = 65_536
+PIECE = 16_384
 """Records a piece that is read and fed at once."""
 WITH_SYMBOL = [t.name for t in TABLES.values() if any(c.name == "symbol" for c in t.columns) and t.name != "quarantine"]
 

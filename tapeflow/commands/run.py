@@ -58,7 +58,7 @@ def record(demo: DemoOption = False) -> None:
 
     chosen = settings(demo=demo)
     configure(chosen.log_level)
-    raise SystemExit(run_recorder(chosen))
+    raise SystemExit(run_recorder(chosen, lambda: settings(demo=demo)))
 
 
 @app.command()
