@@ -56,11 +56,11 @@ class _Events(NamedTuple):
     """Events, one a minute: an informed burst, a large sweep, a cascade of stops; each tuple has one number for each."""
 
     chance: tuple[float, ...] = (0.5, 0.3, 0.2)
-    seconds: tuple[float, ...] = (8.0, 1.0, 6.0)
+    seconds: tuple[float, ...] = (6.0, 1.0, 4.0)
     """How long it takes."""
-    surge: tuple[float, ...] = (0.3, 0.05, 0.8)
+    surge: tuple[float, ...] = (0.25, 0.05, 0.5)
     """Trades it adds, as a share of the minute's ordinary ones."""
-    sweep: tuple[float, ...] = (15.0, 15.0, 25.0)
+    sweep: tuple[float, ...] = (25.0, 25.0, 40.0)
     """Size of its largest taker order, in seconds of mean flow."""
     move: tuple[float, ...] = (6e-4, 2e-4, 20e-4)
     """By how much it displaces the logarithm of the price."""

@@ -89,13 +89,14 @@ def parse(text: str) -> Fault:
 
 @dataclass
 class _Strike:
-    """A fault on trades under way: how many it has left, on which stream, and the frame it holds back."""
+    """A fault on trades under way: how many it is to strike and has struck, on which stream, the frame it holds back."""
 
     kind: str
-    left: int
+    count: int
     wait: float
     native: str
     stream: str = ""
+    struck: int = 0
     held: Frame | None = None
 
 
@@ -130,18 +131,18 @@ class Faults:
             strike.stream = strike.stream or (stream if strike.native in ("", native) else "")
             if strike.stream == stream:
                 frames = [sent for frame in frames for sent in self._apply(strike, native, frame, now)]
-        self._strikes = [strike for strike in self._strikes if strike.left]
+        self._strikes = [strike for strike in self._strikes if strike.struck < strike.count]
         released = [frame for due, name, frame in self._late if name == stream and due <= now]
         self._late = [item for item in self._late if item[1] != stream or item[0] > now]
         return released + frames
 
     def _apply(self, strike: _Strike, native: str, frame: Frame, now: float) -> list[Frame]:
-        if not strike.left or frame.id < 0:
+        if strike.struck == strike.count or frame.id < 0:
             return [frame]
         if strike.kind == "reorder" and strike.held is None:
             strike.held = frame
             return []
-        strike.left -= 1
+        strike.struck += 1
         match strike.kind:
             case "duplicates":
                 return [frame, frame]
@@ -149,7 +150,7 @@ class Faults:
                 held, strike.held = strike.held, None
                 return [frame, held] if held else [frame]
             case "garbage":
-                return [frame, GARBAGE[strike.left % len(GARBAGE)](str(frame.data))]
+                return [frame, GARBAGE[(strike.struck - 1) % len(GARBAGE)](str(frame.data))]
             case "late":
                 self._late.append((now + strike.wait, strike.stream, frame))
             case "unfillable":
@@ -166,7 +167,7 @@ GARBAGE: tuple[Callable[[str], Frame], ...] = (
     lambda data: Frame(-1, data[: len(data) // 2], bare=True),
     lambda _: Frame(-1, b"\xff\xfe\x00\x01", bare=True),
     _replaced(r'"e":"\w+"', '"e":"surprise"'),
-    _replaced(r'"m":', '"X":"SURPRISE","m":'),
+    _replaced(r'"m":\w+', '"m":"surprise"'),
     _replaced(r'"p":"[^"]*"', '"p":"0"'),
     _replaced(r'"p":"[^"]*"', '"p":"-1"'),
     _replaced(r'"q":"[^"]*"', '"q":"1e308"'),

@@ -184,7 +184,7 @@ class Market:
         """Return what `stream` (aggTrade or bookTicker) sends after `after_ms`, up to and including `upto_ms`."""
         name, _, channel = stream.partition("@")
         listing = self.listings.get(name.upper())
-        if listing is None or channel not in ("aggTrade", "bookTicker"):
+        if listing is None or not name.islower() or channel not in ("aggTrade", "bookTicker"):
             return []
         first, stop = (self.unpublished(listing.native, ms) for ms in (after_ms, upto_ms))
         parts = self._parts(listing.native, first, stop)

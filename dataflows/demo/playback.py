@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -189,7 +190,7 @@ def _lines(path: Path) -> Iterator[_Line]:
     try:
         packed = path.read_bytes()
         content = gzip.decompress(packed) if packed.startswith(_GZIP) else packed
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"recording {path}: {error}") from None
     due = 0
     count = 0

@@ -98,6 +98,9 @@ class Rest:
         width = INTERVALS_MS[interval]
         if start < 0:
             start = (min(end, now) // width - limit + 1) * width
+        oldest = self._tape.id_at(listing.native, 0)
+        begin = self._tape.trades(listing.native, oldest, oldest + 1).time // width * width
+        start = max(start, *begin.tolist())
         rows = self._tape.candles(listing.native, interval, start, min(end, start + limit * width - 1), now)
         weight = 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
         return weight, wire.rest_candles(listing, rows, interval)
@@ -119,7 +122,8 @@ class Rest:
         else:
             stop = min(stop, self._tape.id_at(listing.native, end + 1)) if end >= 0 else stop
             first = stop - limit
-        trades = self._tape.trades(listing.native, first, min(stop, max(first, 1) + limit))
+        first = max(first, self._tape.id_at(listing.native, 0))
+        trades = self._tape.trades(listing.native, first, min(stop, first + limit))
         lost = [number for native, number in tuple(self._faults.lost) if native == listing.native]
         if lost:
             trades = trades.cut(~np.isin(trades.id, lost))

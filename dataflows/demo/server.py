@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -49,7 +50,14 @@ class Exchange:
         Exchange time; started by the first subscription if it waits for one.
     scheduled : list of Fault
         Their times count from the start of `serving`.
+
+    Attributes
+    ----------
+    publishing : asyncio.Task
+        Sends what is due, while serving; it ends only by a fault of its own.
     """
+
+    publishing: asyncio.Task[None]
 
     def __init__(self, tape: Tape, clock: Clock, scheduled: list[Fault]) -> None:
         self._tape, self._clock = tape, clock
@@ -71,27 +79,24 @@ class Exchange:
             If the port is in use.
         """
         self._began = time.monotonic()
-        async with (
-            serve(
-                self._client,
-                HOST,
-                port,
-                process_request=self._request,
-                compression=None,
-                ping_interval=ping_interval,
-                ping_timeout=600,
-                max_size=2**16,
-                close_timeout=1,
-            ) as server,
-            asyncio.TaskGroup() as tasks,
-        ):
-            publishing = tasks.create_task(self._publish())
+        async with serve(
+            self._client,
+            HOST,
+            port,
+            process_request=self._request,
+            compression=None,
+            ping_interval=ping_interval,
+            ping_timeout=600,
+            max_size=2**16,
+            close_timeout=1,
+        ) as server:
+            self.publishing = asyncio.create_task(self._publish())
             try:
                 yield server.sockets[0].getsockname()[1]
             finally:
-                publishing.cancel()
-
-    # --- requests -----------------------------------------------------------------------------------------------------
+                self.publishing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.publishing
 
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request over HTTP, or return None to go on as a WebSocket."""
@@ -114,6 +119,7 @@ class Exchange:
             kind = query.get("kind", "")
             unit = trouble.unit(kind)
             fault = trouble.fault(kind, float(query[unit]) if unit in query else None, symbol=query.get("symbol", ""))
+            _known(fault, self._tape)
         except ValueError as error:
             return Answer(400, msgspec.json.encode({"error": str(error)}), {})
         self._begin(fault)
@@ -124,8 +130,6 @@ class Exchange:
         last = {native: self._tape.unpublished(native, now) - 1 for native in self._tape.listings}
         return Answer(200, msgspec.json.encode({"time": now, "last": last, "clients": len(self._clients)}), {})
 
-    # --- sockets ------------------------------------------------------------------------------------------------------
-
     async def _client(self, connection: ServerConnection) -> None:
         """Take a client's control messages until it leaves."""
         assert connection.request is not None
@@ -134,16 +138,14 @@ class Exchange:
         self._clients[connection] = asked
         second, count = 0, 0
         try:
-            async for message in connection:
-                now = int(time.monotonic())
-                second, count = now, count + 1 if now == second else 1
-                if count > MESSAGES_A_SECOND:
-                    await connection.close(1008, "Too many requests")
-                    break
-                answer = control(message, asked.streams)
+            while count <= MESSAGES_A_SECOND:
                 if asked.streams:
                     self._clock.start()
-                await connection.send(answer)
+                message = await connection.recv()
+                now = int(time.monotonic())
+                second, count = now, count + 1 if now == second else 1
+                await connection.send(control(message, asked.streams))
+            await connection.close(1008, "Too many requests")
         except ConnectionClosed:
             pass
         finally:
@@ -181,8 +183,6 @@ class Exchange:
             broadcast(raw, frame.data)
             broadcast(combined, frame.data if frame.bare else f'{{"stream":"{stream}","data":{frame.data!s}}}')
 
-    # --- faults -------------------------------------------------------------------------------------------------------
-
     def _now(self) -> float:
         return time.monotonic() - self._began
 
@@ -213,14 +213,23 @@ class Exchange:
             connection.transport.resume_reading()
 
 
+def _known(fault: Fault, tape: Tape) -> None:
+    if fault.symbol and fault.symbol not in tape.listings:
+        raise ValueError(f"fault {fault.kind}: unknown symbol {fault.symbol!r}; use {', '.join(tape.listings)}")
+
+
 def _response(answer: Answer) -> Response:
     headers = Headers({**answer.headers, "Content-Length": str(len(answer.body)), "Connection": "close"})
     headers.setdefault("Content-Type", "application/json")
     return Response(answer.status, http.HTTPStatus(answer.status).phrase, headers, answer.body)
 
 
+def _paths(recording: Path) -> list[Path]:
+    return [Path(part) for part in str(recording).split(os.pathsep)]
+
+
 def exchange(
-    *, seed: int, symbols: Iterable[str], rate: float, recording: Sequence[Path], speed: float, faults: Iterable[str]
+    *, seed: int, symbols: Iterable[str], rate: float, recording: Path | None, speed: float, faults: Iterable[str]
 ) -> Exchange:
     """Make an exchange: of a generated market, or of a recording if one is given.
 
@@ -231,16 +240,18 @@ def exchange(
     """
     wrong: list[str] = []
     scheduled: list[Fault] = []
+    tape: Market | Recording | None = None
+    try:
+        tape = Recording(_paths(recording)) if recording else Market(seed, symbols, rate)
+    except ValueError as error:
+        wrong.append(str(error))
     for text in faults:
         try:
             scheduled.append(trouble.parse(text))
+            if tape is not None:
+                _known(scheduled[-1], tape)
         except ValueError as error:
             wrong.append(str(error))
-    tape: Market | Recording | None = None
-    try:
-        tape = Recording(recording) if recording else Market(seed, symbols, rate)
-    except ValueError as error:
-        wrong.append(str(error))
     if wrong or tape is None:
         raise SettingsError(wrong)
     origin = tape.begin_ms - 1 if isinstance(tape, Recording) else None
@@ -253,7 +264,7 @@ def run(
     seed: int = 7,
     symbols: Iterable[str] = ("BTC-USDT", "ETH-USDT", "SOL-USDT"),
     rate: float = 20.0,
-    recording: Sequence[Path] = (),
+    recording: Path | None = None,
     speed: float = 1.0,
     faults: Iterable[str] = (),
     ping_interval: float | None = 180.0,
@@ -265,10 +276,11 @@ def run(
     port : int
     seed, symbols, rate
         As `Market`; ignored where a recording is played.
-    recording : sequence of Path
-        Captures to play, from the first subscription on; at their end the exchange idles.
+    recording : Path, optional
+        A capture to play, from the first subscription on, or several joined by the system's path separator (`:`).
+        At the end the exchange idles.
     speed : float
-        Exchange seconds per second.
+        Exchange seconds per second. Only at 1, where exchange time is the wall clock's, does a restart go on where it was.
     faults : iterable of str
         `kind@seconds[:value[:symbol]]`, seconds from the start; kinds as in `faults`.
     ping_interval : float, optional
@@ -291,7 +303,8 @@ async def _serve(served: Exchange, port: int, ping_interval: float | None) -> in
     try:
         async with served.serving(port, ping_interval) as bound:
             log.info("demo exchange serves", url=f"ws://{HOST}:{bound}/market/stream", rest=f"http://{HOST}:{bound}/fapi/v1/")
-            await stop.wait()
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait((stopping, served.publishing), return_when=asyncio.FIRST_COMPLETED)
     except OSError as error:
         raise SettingsError([f"ports.demo: cannot listen on {HOST}:{port} ({error.strerror}); choose another port"]) from None
     return 0
