@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-import polars as pl
 
 from dataflows.recording.rest import Rest, RestError
 from pipelines.market import Instrument
@@ -86,15 +85,13 @@ def reference(venue: Binance, native: str, date: dt.date, today: dt.date, daily:
     Reference or None
         Over the last 30 complete dates, or as many as there are; None where there is none.
     """
-    table = pl.from_arrow(venue.parse_klines(daily))
-    assert isinstance(table, pl.DataFrame)
-    complete = table.filter(pl.col("ts").dt.date() < min(date, today)).sort("ts").tail(DAYS)
-    if complete.is_empty():
+    days = sorted(venue.parse_klines(daily).to_pylist(), key=lambda day: day["ts"])
+    complete = [day for day in days if day["ts"].date() < min(date, today)][-DAYS:]
+    if not complete:
         return None
-    volumes, notionals = complete["volume"].to_list(), complete["notional"].to_list()
-    n = len(volumes)
-    last = complete["ts"].dt.date()[-1].isoformat()
-    return Reference(venue.name, native, date.isoformat(), sum(volumes) / n, sum(notionals) / n, n, last)
+    n, last = len(complete), complete[-1]["ts"].date().isoformat()
+    volume, notional = (sum(day[column] for day in complete) / n for column in ("volume", "notional"))
+    return Reference(venue.name, native, date.isoformat(), volume, notional, n, last)
 
 
 def instruments_record(venue: str, recorded: Sequence[Instrument]) -> bytes:

@@ -265,17 +265,27 @@ class Station:
 
     def saw(self, frames: Sequence[bytes], recv_ns: int) -> None:
         """Hold frames that are in the journal against the gap rule."""
-        glance, tapes, now = self.venue.glance, self.tapes, self._recorder.clock()
         self.frames += len(frames)
         self.last_frame_ns = recv_ns
-        for frame in frames:
-            sight = glance(frame)
-            if sight is None:
-                self._heard(frame)
-            elif sight.tape == "agg" and sight.symbol in tapes:
-                self.seen_at[sight.symbol] = now
-                if tapes[sight.symbol].see(sight.trade_id, sight.trade_id, now) is not None:
-                    self.menders[sight.symbol].begin()
+        ids = self.venue.aggregate_ids(frames)
+        if ids is None:
+            ids = []
+            for frame in frames:
+                sight = self.venue.glance(frame)
+                if sight is None:
+                    self._heard(frame)
+                elif sight.tape == "agg":
+                    ids.append((sight.symbol, sight.trade_id))
+        self._check(ids)
+
+    def _check(self, ids: list[tuple[str, int]]) -> None:
+        """Hold ids against the gap rule, in the order they came."""
+        tapes, now = self.tapes, self._recorder.clock()
+        for native, number in ids:
+            tape = tapes.get(native)
+            if tape is not None and tape.see(number, number, now) is not None:
+                self.menders[native].begin()
+        self.seen_at.update(dict.fromkeys({native for native, _ in ids}, now))
 
     def _heard(self, frame: bytes) -> None:
         """Take a frame that bears no trade: the venue may be speaking of the connection."""

@@ -218,6 +218,10 @@ class Binance:
         """Return which trade a frame bears: tape, the venue's own name, id; None if it bears none."""
         return binance_frames.glance(frame)
 
+    def aggregate_ids(self, frames: Sequence[bytes]) -> list[tuple[str, int]] | None:
+        """Return the venue's own name and id of each aggregate, None unless every frame is one."""
+        return binance_frames.aggregate_ids(frames)
+
     def stream_of(self, frame: bytes) -> str | None:
         """Return the name of the stream a frame came on, None where it does not say."""
         if not frame.startswith(b'{"stream":"'):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.market import Flag
 from pipelines.tape import TRADE, VOID, Decoded
 from pipelines.venues import binance_frames
-from pipelines.venues.binance_frames import decode, decode_rest, decode_rows, glance
+from pipelines.venues.binance_frames import aggregate_ids, decode, decode_rest, decode_rows, glance
 from tests.conftest import SHARED
 
 AGG: dict[str, Any] = json.loads(
@@ -212,6 +212,13 @@ def test_batches_longer_than_a_block_keep_their_order(monkeypatch: pytest.Monkey
 
 def test_an_empty_batch_is_empty() -> None:
     assert decode([]).rows.size == 0
+
+
+def test_ids_of_many_aggregates_are_told_only_if_all_frames_are_such() -> None:
+    assert aggregate_ids([agg(), agg(s="ETHUSDT", a=7)]) == [("BTCUSDT", 3055120001), ("ETHUSDT", 7)]
+    assert aggregate_ids([]) == []
+    for other in (b"", b"{", b"1", b'{"result":null,"id":1}', json.dumps(FILL).encode(), agg() + b"," + agg(), b"\xff"):
+        assert aggregate_ids([agg(), other]) is None
 
 
 def test_a_glance_tells_tape_symbol_and_id() -> None:
