@@ -73,6 +73,5 @@ def _brought(commit: Iterator[dict[str, Any]]) -> list[Added]:
         return []
     adds = (action["add"] for action in actions if "add" in action)
     return [
-        Added(unquote(a["path"]), json.loads(a.get("stats") or "{}").get("numRecords", 0), a["modificationTime"])
-        for a in adds
+        Added(unquote(a["path"]), json.loads(a.get("stats") or "{}").get("numRecords", 0), a["modificationTime"]) for a in adds
     ]

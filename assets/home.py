@@ -1,6 +1,5 @@
 """Dagster's home: the folder that keeps its history, with its configuration."""
 
-import os
 from pathlib import Path
 
 from pipelines.settings import Settings
@@ -23,5 +22,5 @@ def prepare(settings: Settings) -> Path:
     if not config.exists() or (config.read_text().startswith(ours) and config.read_text() != wanted):
         draft = home / "dagster.yaml.new"
         draft.write_text(wanted)
-        os.replace(draft, config)
+        draft.replace(config)
     return home

@@ -12,7 +12,7 @@ from pipelines.market import TABLES, Table
 from pipelines.store.lake import Lake, Summary
 
 REPORT_S = 300
-"""The tables are reported this often, and at once when a feed falls silent or returns."""
+"""The tables are reported this often, and at once when a feed falls silent or returns, or a table gets its first rows."""
 
 MADE_FROM = {"bars": ("trades",), "vpin": ("trades",), "alerts": ("trades", "bars", "vpin")}
 
@@ -55,7 +55,7 @@ def _asset(table: Table, uri: str) -> dg.AssetSpec:
 
 
 def _columns(table: Table) -> dg.TableSchema:
-    required = {*table.key, "date", "ts", "end"}
+    required = {*table.key, "date", "venue", "ts", "end"}
     docs = {c.name: c.doc for c in table.columns} | {"date": "UTC date of the row; a partition column"}
     return dg.TableSchema(
         columns=[
@@ -84,9 +84,9 @@ def report(lake: LiveLake, cursor: Cursor, now: float) -> dg.SensorResult | dg.S
     if trades is None:
         return dg.SkipReason(f"no lake at {lake.root} yet: `tapeflow up` makes it")
     silent = checks.silent(lake, trades, now)
-    if now - cursor.at < REPORT_S and silent == cursor.silent:
+    tables = {name: table for name in TABLES if (table := deltalog.open_table(lake.root, name)) and table.file_uris()}
+    if now - cursor.at < REPORT_S and silent == cursor.silent and tables.keys() <= cursor.versions.keys():
         return dg.SkipReason(f"reported {now - cursor.at:.0f} s ago; the next report is due after {REPORT_S} s")
-    tables = {name: table for name in TABLES if (table := deltalog.open_table(lake.root, name))}
     totals = {total.table: total for total in Lake(lake.root).summary()}
     events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
     for name, table in tables.items():

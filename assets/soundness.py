@@ -79,5 +79,8 @@ def _judge(frame: pl.LazyFrame, table: Table, files: int) -> Verdict:
 def _alien(found: pl.Schema, table: Table) -> list[str]:
     """Name the columns that are missing, unknown or of another type."""
     wanted = pl.Schema(table.lake_schema)
-    types = [f"{n} is {found[n]}, not {t}" for n, t in wanted.items() if n in found and found[n] != t]
-    return [*types, *(f"no column {n}" for n in wanted if n not in found), *(f"unknown column {n}" for n in found if n not in wanted)]
+    return [
+        *(f"{name} is {found[name]}, not {kind}" for name, kind in wanted.items() if name in found and found[name] != kind),
+        *(f"no column {name}" for name in wanted if name not in found),
+        *(f"unknown column {name}" for name in found if name not in wanted),
+    ]

@@ -26,9 +26,9 @@ def prune(context: dg.OpExecutionContext) -> None:
     runs = delete_runs(context.instance, now - dt.timedelta(days=KEEP_RUNS_DAYS))
     reports = delete_reports(context.instance, now - dt.timedelta(days=KEEP_REPORTS_DAYS))
     freed, busy = vacuum(Path(context.instance.root_directory))
-    context.log.info(f"deleted {runs} runs and {reports} reports; freed {freed:,} bytes")
+    context.log.info("deleted %d runs and %d reports; freed %d bytes", runs, reports, freed)
     if busy:
-        context.log.warning(f"in use, left for tomorrow: {', '.join(busy)}")
+        context.log.warning("in use, left for tomorrow: %s", ", ".join(busy))
 
 
 @dg.job

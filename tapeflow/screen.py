@@ -37,10 +37,7 @@ def show(status: Status) -> None:
     console.print(
         _table(
             ("feed", "connection", "last frame", "newest trade", "symbols"),
-            [
-                (f.venue, "up" if f.connected else "down", _ago(f.age_s), _ago(f.lag_s), " ".join(f.symbols))
-                for f in status.feeds
-            ],
+            [(f.venue, "up" if f.connected else "down", _ago(f.age_s), _ago(f.lag_s), " ".join(f.symbols)) for f in status.feeds],
         )
     )
     console.print(_rest(status))

@@ -135,8 +135,9 @@ class Supervisor:
             keepers[child.name] = asyncio.create_task(self._keep(child))
             await self._unless_ending(self._settled(child))
         await self._ending.wait()
-        for rank in sorted({child.stop for child in self._children}):
-            await asyncio.gather(*(self._stop(c, keepers[c.name]) for c in self._children if c.stop == rank and c.name in keepers))
+        started = [child for child in self._children if child.name in keepers]
+        for rank in sorted({child.stop for child in started}):
+            await asyncio.gather(*(self._stop(child, keepers[child.name]) for child in started if child.stop == rank))
         reporting.cancel()
         self._write_report()
         return self._status
@@ -231,7 +232,7 @@ class Supervisor:
         draft = self._report.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk must not stop the feed
             draft.write_bytes(msgspec.json.encode(report))
-            os.replace(draft, self._report)
+            draft.replace(self._report)
 
     def _set(self, standing: Standing, state: State) -> None:
         standing.state, standing.since = state, time.time()

@@ -86,7 +86,8 @@ def children(base: Settings, *, demo: bool) -> list[Child]:
     """Return the processes that make tapeflow, in the order in which they are started."""
     ports, flag = base.ports, ("--demo",) if demo else ()
     tapeflow, scripts = (sys.executable, "-m", "tapeflow"), Path(sys.executable).parent
-    page, common = ("-h", "127.0.0.1", "-p", str(ports.dagster)), ("-w", str(WORKSPACE), "--log-format", "json")
+    page = ("-h", "127.0.0.1", "-p", str(ports.dagster), "--code-server-log-level", "warning")
+    common = ("-w", str(WORKSPACE), "--log-format", "json")
     batch = _batch_environment(base, demo=demo)
     exchange = Child("exchange", (*tapeflow, "demo-exchange"), port=ports.demo, essential=True, stop=2)
     webserver = (str(scripts / "dagster-webserver"), *page, *common)
@@ -153,7 +154,8 @@ def _lock(settings: Settings) -> IO[str]:
     except BlockingIOError:
         lock.seek(0)
         holder = lock.read().strip()
-        raise SettingsError([f"data: `tapeflow up` runs on {settings.data} already, as process {holder}; stop that first"]) from None
+        fault = f"data: `tapeflow up` runs on {settings.data} already, as process {holder}; stop that first"
+        raise SettingsError([fault]) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()

@@ -67,7 +67,7 @@ def test_our_processes_log_json_to_stderr(capsys: pytest.CaptureFixture[str]) ->
     log.debug("hidden")
     log.info("gap", from_id=7)
     try:
-        raise ValueError("bad")
+        int("bad")
     except ValueError:
         log.exception("failed")
     structlog.reset_defaults()
@@ -78,4 +78,4 @@ def test_our_processes_log_json_to_stderr(capsys: pytest.CaptureFixture[str]) ->
     assert first["from_id"] == 7
     assert first["level"] == "info"
     assert first["timestamp"].endswith("Z")
-    assert "ValueError: bad" in second["exception"]
+    assert "ValueError: invalid literal" in second["exception"]

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,6 @@ from tapeflow.supervisor import Child, Report, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
 DEADLINE_S = 20.0
 
@@ -48,8 +48,8 @@ def gone(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "Z"  # dead, and not yet reaped by whoever adopted it
+    with contextlib.suppress(OSError):  # dead, and not yet reaped by whoever adopted it
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return False
 
 
@@ -160,7 +160,7 @@ def test_a_child_waits_for_the_port_of_the_one_before(tmp_path: Path) -> None:
     listen = python(
         f"import socket, time; time.sleep(0.3); s = socket.create_server(('127.0.0.1', {port}))\nwhile True: s.accept()"
     )
-    connect = python(f"import socket, time; socket.create_connection(('127.0.0.1', {port})); print('there', flush=True); time.sleep(999)")
+    connect = python(f"import socket, time; socket.create_connection(('127.0.0.1', {port})); print('there'); time.sleep(999)")
     house = House(tmp_path, Child("exchange", listen, port=port), Child("recorder", connect))
 
     async def script() -> None:
@@ -226,7 +226,7 @@ def test_a_command_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "absent" in house.told[0]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells children of their parent's death on Linux only")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells children of their parent's death")
 def test_no_orphans_after_kill_9(tmp_path: Path) -> None:
     program = (
         "import asyncio, pathlib, signal, sys; from tapeflow.supervisor import Child, Supervisor\n"

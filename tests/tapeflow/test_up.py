@@ -17,7 +17,6 @@ from tapeflow.cli import main
 from tapeflow.supervisor import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 DEADLINE_S = 20.0
@@ -40,11 +39,14 @@ def base(tmp_path: Path) -> Settings:
     return load(data=tmp_path / "data", ports={"dagster": dagster, "metrics": metrics, "demo": demo})
 
 
+def in_use(name: str, port: int, variable: str) -> str:
+    return f"{name}: port {port} is in use; stop what listens there, or set TAPEFLOW_PORTS__{variable} to another"
+
+
 @pytest.fixture
-def sleeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def sleeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start one stand-in instead of everything."""
     monkeypatch.setattr(up, "children", lambda *_, **__: [Child("sleeper", ("/bin/sleep", "1000"))])
-    yield
 
 
 def test_the_house_and_its_order(base: Settings) -> None:
@@ -87,9 +89,9 @@ def test_all_ports_in_use_are_told_at_once(base: Settings, sleeper: None) -> Non
     ):
         up.up(base, demo=True, tell=print)
     assert refused.value.faults == [
-        f"ports.dagster: port {base.ports.dagster} is in use; stop what listens there, or set TAPEFLOW_PORTS__DAGSTER to another",
-        f"ports.metrics + 1: port {base.ports.metrics + 1} is in use; stop what listens there, or set TAPEFLOW_PORTS__METRICS to another",
-        f"ports.demo: port {base.ports.demo} is in use; stop what listens there, or set TAPEFLOW_PORTS__DEMO to another",
+        in_use("ports.dagster", base.ports.dagster, "DAGSTER"),
+        in_use("ports.metrics + 1", base.ports.metrics + 1, "METRICS"),
+        in_use("ports.demo", base.ports.demo, "DEMO"),
     ]
 
 
@@ -98,7 +100,8 @@ def test_a_port_that_is_given_twice(base: Settings, sleeper: None) -> None:
     twice = base.model_copy(update={"ports": base.ports.model_copy(update={"dagster": port})})
     with pytest.raises(SettingsError) as refused:
         up.up(twice, demo=False, tell=print)
-    assert refused.value.faults == [f"ports.metrics + 1: port {port} is that of ports.dagster, too; set TAPEFLOW_PORTS__METRICS to another"]
+    (fault,) = refused.value.faults
+    assert fault == f"ports.metrics + 1: port {port} is that of ports.dagster, too; set TAPEFLOW_PORTS__METRICS to another"
 
 
 def test_a_folder_that_cannot_be_written_is_told_with_the_ports(base: Settings, tmp_path: Path, sleeper: None) -> None:
@@ -116,9 +119,7 @@ def test_faults_give_exit_status_2_and_no_traceback(
     monkeypatch.setattr("tapeflow.commands.operate.settings", lambda: base)
     with socket.create_server(("127.0.0.1", base.ports.dagster)):
         assert main(["up"]) == 2
-    assert capsys.readouterr().err == (
-        f"tapeflow: ports.dagster: port {base.ports.dagster} is in use; stop what listens there, or set TAPEFLOW_PORTS__DAGSTER to another\n"
-    )
+    assert capsys.readouterr().err == f"tapeflow: {in_use('ports.dagster', base.ports.dagster, 'DAGSTER')}\n"
 
 
 def test_it_runs_until_told_to_stop_and_refuses_a_second(base: Settings, sleeper: None) -> None:
