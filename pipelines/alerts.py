@@ -6,12 +6,11 @@ import hashlib
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from pipelines.market import TABLES, Instrument
 from pipelines.rows import date, table, time
-
-import numpy as np
 
 VERSIONS = {"big_trade": 1, "volume_surge": 1, "vpin_high": 1}
 SEVERE = (1.0, 1.5, 2.0)

@@ -104,9 +104,7 @@ class Bucketing:
     ) -> tuple[pa.Table, list[alerts.Alert]]:
         """Return closed buckets as rows of table `vpin`, and the alerts on high percentiles."""
         read = np.empty((closed.size, 5))
-        vpin.windows(
-            closed, self.ring, self.ring_count, self.past, self.past_count, self.least, 10.0**places, read
-        )
+        vpin.windows(closed, self.ring, self.ring_count, self.past, self.past_count, self.least, 10.0**places, read)
         at = closed["instrument"]
         tens = 10.0 ** places[at]
         table = to_rows.table(
@@ -155,8 +153,9 @@ class Bucketing:
                         pct,
                         self.high.pct,
                         f"{instrument.symbol} VPIN {value:.3f} ({self.setting}) is at its {100 * pct:.1f} % of the past",
-                        alerts.details(setting=self.setting, bucket=int(bucket["bucket"]), vpin=value, pct=pct, null_low=low,
-                                       null_high=high),
+                        alerts.details(
+                            setting=self.setting, bucket=int(bucket["bucket"]), vpin=value, pct=pct, null_low=low, null_high=high
+                        ),
                     )
                 )
             self.elevated[i] = pct >= self.high.pct

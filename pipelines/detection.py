@@ -62,8 +62,14 @@ class BigTrades:
             self.settings.z,
             f"{instrument.symbol} {side} of {notional:,.0f} {instrument.quote} (z {z:.1f} of log notional)",
             alerts.details(
-                notional=notional, size=size, side=side, trades=int(sweep["trades"]), first_id=int(sweep["first_id"]),
-                last_id=int(sweep["last_id"]), mean=float(sweep["mean"]), deviation=float(sweep["deviation"]),
+                notional=notional,
+                size=size,
+                side=side,
+                trades=int(sweep["trades"]),
+                first_id=int(sweep["first_id"]),
+                last_id=int(sweep["last_id"]),
+                mean=float(sweep["mean"]),
+                deviation=float(sweep["deviation"]),
                 window=self.settings.window,
             ),
         )

@@ -39,6 +39,7 @@ from pipelines.signals import Signals
 from pipelines.sources import Piece
 from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
 from pipelines.venues import venue as venue_named
+from pipelines.venues.columns import Tape
 
 VERSION = 1
 """Of the snapshot; a store of another version is refused."""
@@ -256,8 +257,8 @@ class Engine:
         decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
         return self._of_known(venue, decoded, batch)
 
-    def _tape(self, venue: str) -> str:
-        return self.tape_of_venue.get(venue, "agg")
+    def _tape(self, venue: str) -> Tape:
+        return "fill" if self.tape_of_venue.get(venue) == "fill" else "agg"
 
     def _of_known(self, venue: str, decoded: Decoded, batch: Batch | None = None) -> Rows:
         """Return the rows of instruments that are recorded, `instrument` set; refuse or skip the others."""
@@ -269,8 +270,10 @@ class Engine:
         known = index[local] >= 0
         if not known.all():
             if self.strict and batch is not None:
-                odd = [Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
-                       for r in rows[~known]]
+                odd = [
+                    Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
+                    for r in rows[~known]
+                ]
                 self._refuse(venue, odd, batch)
             rows = rows[known]
         rows["instrument"] = index[rows["instrument"]]
@@ -427,10 +430,9 @@ class Engine:
         for v, venue in enumerate(self.venues):
             least = int(self.venue_clocks["least"][v])
             offset = 0 if least == clock.UNKNOWN else least
-            self._out.append(
-                ("coverage", ledger.coverage(venue, self.shard, self.minute * MINUTE_NS // 1000, offset, batch.segment,
-                                             int(batch.offset[at]), self.stored))
-            )
+            minute_us = self.minute * MINUTE_NS // 1000
+            place = (batch.segment, int(batch.offset[at]))
+            self._out.append(("coverage", ledger.coverage(venue, self.shard, minute_us, offset, *place, self.stored)))
 
     def _take(self) -> Output:
         out = [*self._out, *self.signals.take()]

@@ -87,7 +87,8 @@ class Job(NamedTuple):
         for instrument in self.source.instruments:
             engine.add(instrument, self.source.tape)
             engine.describe(instrument, first * 1000)
-        engine.note(self.source.venue, "source", json.dumps(self.metadata | {"digest": self.source.digest}).encode(), first * 1000)
+        told = json.dumps(self.metadata | {"digest": self.source.digest}).encode()
+        engine.note(self.source.venue, "source", told, first * 1000)
         return engine
 
     def done(self) -> bool:
@@ -111,7 +112,7 @@ class Job(NamedTuple):
         """
         found = [] if self.replace else self._conflicts(dates)
         if found:
-            shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")  # noqa: PLR2004
+            shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
             raise JobError(f"the lake holds rows of another job or of the live flow for {shown}; use --replace to replace them")
 
     def _conflicts(self, dates: set[str]) -> list[str]:

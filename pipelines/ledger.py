@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.market import Instrument
@@ -21,7 +22,7 @@ Origin = Callable[[int], Where]
 FRAME_CHARS = 4096
 
 
-def _us(*ns: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _us(*ns: int) -> npt.NDArray[np.int64]:
     return np.array(ns, np.int64) // 1000
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -363,10 +364,7 @@ SEALS = Table(
     newest=True,
 )
 
-TABLES = {
-    t.name: t
-    for t in (TRADES, BARS, VPIN, ALERTS, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)
-}
+TABLES = {t.name: t for t in (TRADES, BARS, VPIN, ALERTS, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)}
 
 
 def describe() -> str:
@@ -376,9 +374,11 @@ def describe() -> str:
         "",
         "Generated from `pipelines/market.py` by `make docs`; do not edit.",
         "",
-        "Every table is a Delta table under `<lake>/<table>/`, partitioned by `date` (the UTC date of `ts`; of"
-        " tick, volume and dollar bars and VPIN buckets, that of the closing trade) and `venue`."
-        " All times are `timestamp[us, UTC]`. Unknown is null; nothing is NaN or infinite.",
+        (
+            "Every table is a Delta table under `<lake>/<table>/`, partitioned by `date` (the UTC date of `ts`; of"
+            " tick, volume and dollar bars and VPIN buckets, that of the closing trade) and `venue`."
+            " All times are `timestamp[us, UTC]`. Unknown is null; nothing is NaN or infinite."
+        ),
     ]
     for table in TABLES.values():
         out += ["", f"## {table.name}", "", table.doc, "", f"Key: `{', '.join(table.key)}`.", ""]
@@ -388,4 +388,4 @@ def describe() -> str:
 
 
 if __name__ == "__main__":
-    print(describe(), end="")
+    sys.stdout.write(describe())

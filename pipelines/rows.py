@@ -71,8 +71,13 @@ def or_null(values: npt.NDArray[np.float64]) -> pa.Array:
 def table(name: str, columns: dict[str, pa.Array]) -> pa.Table:
     """Return rows of table `name` in the order and types of its schema (date and venue included)."""
     schema = TABLES[name].lake_schema
-    return pa.table([pa.array(columns[f.name], f.type) if isinstance(columns[f.name], list) else columns[f.name].cast(f.type)
-                     for f in schema], schema=schema)
+    return pa.table(
+        [
+            pa.array(columns[f.name], f.type) if isinstance(columns[f.name], list) else columns[f.name].cast(f.type)
+            for f in schema
+        ],
+        schema=schema,
+    )
 
 
 def trades(rows: Rows, venues: list[str], symbols: list[str], tapes: list[str]) -> pa.Table:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.bucketing import Bucketing, places_of
@@ -103,11 +104,11 @@ class Seeds:
         return rows.height
 
 
-def _us(times: pl.Series) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _us(times: pl.Series) -> npt.NDArray[np.int64]:
     return times.dt.epoch("us").to_numpy()
 
 
-def _sums(starts: "np.ndarray[tuple[int], np.dtype[np.bool_]]", notional: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[float]:
+def _sums(starts: npt.NDArray[np.bool_], notional: npt.NDArray[np.float64]) -> list[float]:
     """Return the sums of runs, each added up in order, as the kernel does."""
     sums: list[float] = []
     for begins, value in zip(starts.tolist(), notional.tolist(), strict=True):

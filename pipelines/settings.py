@@ -223,9 +223,7 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError([f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]) from None
     except yaml.YAMLError as error:
         raise SettingsError([f"{path}: no valid YAML: {' '.join(str(error).split())}"]) from None
-    faults = [
-        f"{path}: venues.{name}: unknown venue; use {', '.join(VENUES)}" for name in settings.venues if name not in VENUES
-    ]
+    faults = [f"{path}: venues.{name}: unknown venue; use {', '.join(VENUES)}" for name in settings.venues if name not in VENUES]
     if settings.demo.speed != 1 and any(v != "demo" for v in settings.venues):
         faults.append(f"{path}: demo.speed: only venue demo runs on a scaled clock; remove the other venues or set it to 1")
     if faults:

@@ -6,6 +6,7 @@ The state is arrays over instruments; what comes out does not depend on where th
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ SIZE_PLACES = 8
 MOST_NOTIONAL = 1e15
 """Decimal places of price and size, and price x size, beyond which a trade is refused: sums must fit in 128 bits."""
 
+_Item = TypeVar("_Item", bound=np.generic)
 _FOREVER = np.iinfo(np.int64).max
 _PRICES = ("open", "high", "low", "close")
 _MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
@@ -107,8 +109,10 @@ class Signals:
         self.limits = {name: _longer(state, n) for name, state in self.limits.items()}
         for texts in self.thresholds.values():
             texts.append(None)
-        for part in (*self.bucketing.values(), self.big_trades, self.surges):
-            part.grow(n)
+        for bucketing in self.bucketing.values():
+            bucketing.grow(n)
+        self.big_trades.grow(n)
+        self.surges.grow(n)
         return n - 1
 
     def take(self) -> list[tuple[str, pa.Table]]:
@@ -158,7 +162,7 @@ class Signals:
             out = np.empty(rows.size, np.int64)
             decimals.mantissas(np.ascontiguousarray(rows[value]), instrument, places, out)
             rows[integer] = out
-        refused = (rows["kind"] == TRADE) & ((rows["ticks"] <= 0) | (rows["lots"] <= 0))
+        refused: npt.NDArray[np.bool_] = (rows["kind"] == TRADE) & ((rows["ticks"] <= 0) | (rows["lots"] <= 0))
         rows["kind"][refused] = VOID
         return refused
 
@@ -183,12 +187,13 @@ class Signals:
             measure = _MEASURES[name.partition(":")[0]]
             self._bars(name, -1, out[: threshold_bars.threshold_bars(rows, state, self.limits[name], measure, out)])
         for bucketing in self.bucketing.values():
-            self._vpin(bucketing, bucketing.feed(rows, 10.0**self.size_places))
+            self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self._alert(self.big_trades.feed(rows, self.instruments))
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
-        return np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000)
+        floor: npt.NDArray[np.int64] = np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000)
+        return floor
 
     def _roll_up(self, closed: bar.Bars, floor: npt.NDArray[np.int64]) -> None:
         for level, (name, width) in enumerate(BAR_WIDTHS_US.items()):
@@ -303,6 +308,6 @@ class Signals:
             self._out.append(("alerts", alerts.rows(fresh, self.origin)))
 
 
-def _longer(state: npt.NDArray[np.generic], n: int) -> npt.NDArray[np.generic]:
+def _longer(state: npt.NDArray[_Item], n: int) -> npt.NDArray[_Item]:
     more = np.zeros((n - len(state), *state.shape[1:]), state.dtype)
     return np.concatenate([state, more])

@@ -32,7 +32,7 @@ SURGE = np.dtype([("bar", np.int64), ("z", np.float64), ("rvol", np.float64), ("
 
 
 @njit(cache=True)
-def _moments(values, count):  # type: ignore[no-untyped-def]
+def _moments(values, count):
     """Return mean and standard deviation (ddof 1) of the values of a full ring, oldest first."""
     n = values.size
     total = 0.0
@@ -46,7 +46,7 @@ def _moments(values, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _judge(sweep, ring, count, least_z, floor, out, found):  # type: ignore[no-untyped-def]
+def _judge(sweep, ring, count, least_z, floor, out, found):
     """Test a finished sweep, then let it enter the baseline; return how many were found."""
     n = ring.size
     if count >= n and sweep.notional >= floor:
@@ -67,7 +67,7 @@ def _judge(sweep, ring, count, least_z, floor, out, found):  # type: ignore[no-u
 
 
 @njit(cache=True)
-def big_trades(rows, sweeps, ring, count, least_z, floor, out):  # type: ignore[no-untyped-def]
+def big_trades(rows, sweeps, ring, count, least_z, floor, out):
     """Find sweeps whose z of ln(notional) against the W sweeps before is at least `least_z`; return how many.
 
     rows: ROW, (n,), in tape order. sweeps: SWEEP, (instruments,), the open ones. ring: float64, (instruments, W),
@@ -106,7 +106,7 @@ def big_trades(rows, sweeps, ring, count, least_z, floor, out):  # type: ignore[
 
 
 @njit(cache=True)
-def volume_surges(bars, volume, width, ring, count, last, least_z, least_rvol, out):  # type: ignore[no-untyped-def]
+def volume_surges(bars, volume, width, ring, count, last, least_z, least_rvol, out):
     """Find closed time bars whose volume stands out against the W bars before; return how many.
 
     bars: BAR, (m,), in order per instrument. volume: float64, (m,), base. width: us. ring: float64, (instruments,

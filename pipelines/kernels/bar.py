@@ -46,7 +46,7 @@ _ZERO = np.uint64(0)
 
 
 @njit(cache=True, inline="always")
-def begin(bar, row, ts, end):  # type: ignore[no-untyped-def]
+def begin(bar, row, ts, end):
     """Open `bar` at its first trade `row`, empty as yet."""
     bar.instrument = row.instrument
     bar.ts = ts
@@ -67,7 +67,7 @@ def begin(bar, row, ts, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def extend(bar, row):  # type: ignore[no-untyped-def]
+def extend(bar, row):
     """Add the trade `row` to the open `bar`."""
     lots = np.uint64(row.lots)
     bar.last_id = row.trade_id
@@ -86,7 +86,7 @@ def extend(bar, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def merge(bar, child):  # type: ignore[no-untyped-def]
+def merge(bar, child):
     """Add the closed bar `child`, which follows it in time, to the open `bar`."""
     bar.last_id = child.last_id
     bar.close = child.close

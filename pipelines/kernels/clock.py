@@ -36,7 +36,7 @@ _NOT_LIVE = int(Flag.REPAIRED | Flag.HISTORY)
 
 
 @njit(cache=True)
-def _advance(venue, second):  # type: ignore[no-untyped-def]
+def _advance(venue, second):
     """Move the window to `second`, forgetting what left it."""
     if second <= venue.second:
         return
@@ -49,7 +49,7 @@ def _advance(venue, second):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def screen(rows, venue_of, venues, refused):  # type: ignore[no-untyped-def]
+def screen(rows, venue_of, venues, refused):
     """Set the venue time of heartbeats, refuse trades from the future, learn the clock offset; return how many refused.
 
     rows: ROW, (n,), in order of receipt; a clock row's `instrument` is -1 - venue. venue_of: int64, (instruments,).
@@ -82,7 +82,7 @@ def screen(rows, venue_of, venues, refused):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def admit(rows, instruments):  # type: ignore[no-untyped-def]
+def admit(rows, instruments):
     """Set `eff`, `seq`, `late` and `counted` of rows in tape order; return how many were admitted.
 
     rows: ROW, (n,). instruments: INSTRUMENT, (instruments,), the state. Stops before the first row that begins a

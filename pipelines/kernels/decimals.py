@@ -19,7 +19,7 @@ _TEN = np.array([10**e for e in range(MOST_PLACES + 1)], np.int64)
 
 
 @njit(cache=True)
-def _places(value):  # type: ignore[no-untyped-def]
+def _places(value):
     """Return the least exponent that holds `value`, or -1."""
     for e in range(MOST_PLACES + 1):
         m = np.rint(value * _TENS[e])
@@ -31,7 +31,7 @@ def _places(value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def widen(values, instrument, exponents, most, unfit):  # type: ignore[no-untyped-def]
+def widen(values, instrument, exponents, most, unfit):
     """Raise `exponents` so that they hold every value; mark those that need more than `most` places.
 
     values: float64, (n,), positive. instrument: int32, (n,). exponents: int64, (instruments,), changed in place.
@@ -50,7 +50,7 @@ def widen(values, instrument, exponents, most, unfit):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def mantissas(values, instrument, exponents, out):  # type: ignore[no-untyped-def]
+def mantissas(values, instrument, exponents, out):
     """Write each value as an integer at its instrument's exponent; -1 where it does not fit.
 
     values: float64, (n,), positive. instrument: int32, (n,). exponents: int64, (instruments,). out: int64, (n,).

@@ -23,7 +23,7 @@ _ZERO = np.uint64(0)
 
 
 @njit(cache=True)
-def threshold_bars(rows, open_bars, limits, measure, out):  # type: ignore[no-untyped-def]
+def threshold_bars(rows, open_bars, limits, measure, out):
     """Feed rows to the open bars; return how many closed.
 
     rows: ROW, (n,), in tape order. open_bars: BAR, (instruments,), the state. limits: uint64, (instruments, 2), the

@@ -18,7 +18,7 @@ _AFTER_GAP = int(Flag.AFTER_GAP)
 
 
 @njit(cache=True)
-def seconds(rows, open_bars, out):  # type: ignore[no-untyped-def]
+def seconds(rows, open_bars, out):
     """Feed rows to the open one-second bars; return how many closed.
 
     rows: ROW, (n,), in tape order, `eff` and `counted` set. open_bars: BAR, (instruments,), the state. out: BAR,
@@ -45,7 +45,7 @@ def seconds(rows, open_bars, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def roll(children, floor, open_bars, width, out):  # type: ignore[no-untyped-def]
+def roll(children, floor, open_bars, width, out):
     """Roll closed bars up into bars of `width` us; return how many closed.
 
     children: BAR, (n,), in time order per instrument. floor: int64, (instruments,), no child that starts before it

@@ -35,7 +35,7 @@ _AFTER_GAP = int(Flag.AFTER_GAP)
 
 
 @njit(cache=True)
-def count_buckets(rows, open_buckets, targets):  # type: ignore[no-untyped-def]
+def count_buckets(rows, open_buckets, targets):
     """Return how many buckets `rows` will close; arguments as of `buckets`."""
     volume = np.zeros(targets.size, np.int64)
     for k in range(rows.size):
@@ -49,7 +49,7 @@ def count_buckets(rows, open_buckets, targets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def buckets(rows, open_buckets, targets, scales, out):  # type: ignore[no-untyped-def]
+def buckets(rows, open_buckets, targets, scales, out):
     """Fill buckets from rows; return how many closed.
 
     rows: ROW, (n,), in tape order. open_buckets: BUCKET, (instruments,), the state. targets: int64, (instruments,),
@@ -90,7 +90,7 @@ def buckets(rows, open_buckets, targets, scales, out):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def windows(closed, ring, ring_count, past, past_count, least, scales, out):  # type: ignore[no-untyped-def]
+def windows(closed, ring, ring_count, past, past_count, least, scales, out):
     """Read VPIN, its trailing percentile and its null band off closed buckets.
 
     closed: BUCKET, (m,), in order per instrument. ring: BUCKET, (instruments, n), the last complete buckets;

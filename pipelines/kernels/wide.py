@@ -15,7 +15,7 @@ _ZERO = np.uint64(0)
 
 
 @njit(cache=True, inline="always")
-def product(a: int, b: int) -> tuple[int, int]:
+def product(a, b):
     """Return a * b as (hi, lo); a, b: int64, not negative (schoolbook multiplication of 32-bit halves)."""
     x, y = np.uint64(a), np.uint64(b)
     x0, x1, y0, y1 = x & _LOW, x >> _HALF, y & _LOW, y >> _HALF
@@ -26,7 +26,7 @@ def product(a: int, b: int) -> tuple[int, int]:
 
 
 @njit(cache=True, inline="always")
-def add(hi: int, lo: int, more_hi: int, more_lo: int) -> tuple[int, int]:
+def add(hi, lo, more_hi, more_lo):
     """Return (hi, lo) + (more_hi, more_lo); all uint64."""
     total = lo + more_lo
     carry = _ONE if total < lo else _ZERO
@@ -34,7 +34,7 @@ def add(hi: int, lo: int, more_hi: int, more_lo: int) -> tuple[int, int]:
 
 
 @njit(cache=True, inline="always")
-def at_least(hi: int, lo: int, than_hi: int, than_lo: int) -> bool:
+def at_least(hi, lo, than_hi, than_lo):
     """Return whether (hi, lo) >= (than_hi, than_lo); all uint64."""
     return hi > than_hi or (hi == than_hi and lo >= than_lo)
 

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,7 +39,7 @@ class Damage(NamedTuple):
 def segments(folder: Path) -> list[Path]:
     """Return the segments of a journal, oldest first; none where the folder does not exist."""
     try:
-        return sorted(folder / name for name in os.listdir(folder) if _NAME.fullmatch(name))
+        return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     except FileNotFoundError:
         return []
 
@@ -78,7 +79,7 @@ def _read(path: Path, offset: int, max_records: int, max_bytes: int) -> tuple[Ba
     if not found.recv_ns.size:
         return None, found.status
     begin = found.begin.tolist()
-    payload = [data[at + HEADER : end] for at, end in zip(begin, begin[1:], strict=False)]
+    payload = [data[at + HEADER : end] for at, end in pairwise(begin)]
     end = offset + begin[-1]
     offsets = found.begin[:-1] + offset
     return Batch(found.recv_ns, found.kind, found.connection, offsets, payload, path.name, end), found.status

@@ -1,9 +1,9 @@
-"""What a recorder must know of the journal when it starts again: how far each tape went,
-which holes are open, which average volumes hold."""
+"""What a recorder that starts again must know of the journal: how far tapes went, open holes, the average volumes that hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,7 +40,9 @@ class Memory(NamedTuple):
     references: dict[tuple[str, str, str], Reference]
 
 
-def recall(folder: Path, tapes: Set[Tape], frame_ids: FrameIds, rest_id: RestId, limit_bytes: int = LIMIT_BYTES) -> Memory:
+def recall(
+    folder: Path, tapes: AbstractSet[Tape], frame_ids: FrameIds, rest_id: RestId, limit_bytes: int = LIMIT_BYTES
+) -> Memory:
     """Read the newest segments back until the last id of every tape is known; beyond the newest, at most `limit_bytes`."""
     last: dict[Tape, int] = {}
     live: set[Tape] = set()  # a repair may be of an old hole and does not tell how far the tape went

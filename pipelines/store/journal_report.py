@@ -88,7 +88,8 @@ def entries(
     for path in _within(segments(folder), start_ns, end_ns):
         for part in contents(path):
             if isinstance(part, Damage):
-                yield {"segment": part.segment, "offset": part.offset, "kind": "damage", "reason": part.reason, "bytes": part.length}
+                where = {"segment": part.segment, "offset": part.offset}
+                yield {**where, "kind": "damage", "reason": part.reason, "bytes": part.length}
                 continue
             wanted = (part.recv_ns >= start_ns) & (part.recv_ns < end_ns) & np.isin(part.kind, [int(k) for k in kinds])
             yield from (_entry(part, int(i)) for i in np.flatnonzero(wanted))

@@ -61,7 +61,7 @@ class Writer:
         *,
         segment_bytes: int = 64 << 20,
         segment_ns: int = 15 * 60 * 10**9,
-        head: Callable[[int], Sequence[Record]] = lambda recv_ns: (),
+        head: Callable[[int], Sequence[Record]] = lambda _: (),
     ) -> None:
         """Lock the journal and open a new segment.
 
@@ -122,7 +122,7 @@ class Writer:
             return
         data, ends = lay_out(records, self._last_ns)
         first_ns = max(records[0][0], self._last_ns)
-        self._last_ns = max(self._last_ns, max(record[0] for record in records))
+        self._last_ns = max(self._last_ns, *(record[0] for record in records))
         if self._born_ns is not None and (
             self.size + data.size > self._segment_bytes or first_ns - self._born_ns >= self._segment_ns
         ):

@@ -51,7 +51,13 @@ class Lake(Commits):
     """
 
     def trades(
-        self, symbol: str, venue: str | None = None, start: Time = None, end: Time = None, *, all: bool = False
+        self,
+        symbol: str,
+        venue: str | None = None,
+        start: Time = None,
+        end: Time = None,
+        *,
+        all: bool = False,  # noqa: A002
     ) -> pl.LazyFrame:
         """Return trades of an instrument in tape order; with `all`, also those that feed no bar.
 

@@ -106,9 +106,7 @@ def _store(out: _Bytes, at: int, width: int, value: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _lay_out(
-    out: _Bytes, ends: _Ints, body: _Bytes, lengths: _Ints, recv_ns: _Ints, connection: _Ints, kind: _Ints
-) -> None:
+def _lay_out(out: _Bytes, ends: _Ints, body: _Bytes, lengths: _Ints, recv_ns: _Ints, connection: _Ints, kind: _Ints) -> None:
     at = 0
     taken = 0
     for i in range(lengths.size):

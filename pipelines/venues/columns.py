@@ -116,7 +116,7 @@ def decimals(texts: Sequence[str], what: str, *, zero: bool = False) -> tuple[Fl
         odd |= values <= 0
     reasons: dict[int, str] = {}
     for i in sorted({*doubtful, *np.flatnonzero(odd).tolist()}):
-        fault = _against(texts[i], zero)
+        fault = _against(texts[i], zero=zero)
         values[i] = 0.0 if fault else float(texts[i])
         if fault:
             reasons[i] = f"{what} {fault}: {quoted(texts[i])}"
@@ -136,7 +136,7 @@ def _floats(texts: Sequence[str]) -> tuple[Floats, Sequence[int]]:
     return np.zeros(len(texts)), range(len(texts))
 
 
-def _against(text: str, zero: bool) -> str | None:
+def _against(text: str, *, zero: bool) -> str | None:
     """Return what speaks against a decimal text, or None."""
     if not _PLAIN.fullmatch(text):
         return _not_plain(text)
