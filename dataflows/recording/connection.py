@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -14,10 +15,12 @@ from websockets.frames import BINARY, CONT, TEXT
 from websockets.protocol import Event
 
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
+from dataflows.recording.tasks import spawn
 from pipelines.venues.binance import Route
 
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
+CLOSE_S: Final = 1.0
 MAX_FRAME: Final = 1 << 25
 """Largest frame taken, in bytes; a venue's own are far below."""
 log = structlog.get_logger(__name__)
@@ -111,21 +114,28 @@ class Connection:
         """Frames received since it last opened."""
         return self._socket.frames if self._socket else 0
 
+    @property
+    def data(self) -> int:
+        """Frames received since it last opened, less the answers to what was sent."""
+        return max(0, self.frames - len(self.route.subscribe))
+
     def start(self) -> None:
         """Begin to connect."""
-        self._task = asyncio.create_task(self._run())
+        self._task = spawn(self._run(), f"{self.venue} {self.route.name}")
 
     async def retire(self) -> None:
         """Close it for good."""
         self._retired.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait((self._task,), timeout=2 * CLOSE_S)  # one that is still connecting does not look
+            self._task.cancel()
+            await asyncio.wait((self._task,))
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
         while not self._retired.is_set():
             reason = await self._session()
-            if self.frames:
+            if self.data:  # a venue that takes a connection and sends nothing is spared
                 delay = FIRST_DELAY_S
                 self.silences = 0
             if self._retired.is_set():
@@ -133,7 +143,8 @@ class Connection:
             wait = delay * random.uniform(0.5, 1.0)  # noqa: S311  spreads clients, protects nothing
             log.warning("connection_lost", venue=self.venue, route=self.route.name, reason=reason, retry_s=round(wait, 2))
             self.reconnects += 1
-            await _first(self._retired.wait(), timeout=wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._retired.wait(), wait)
             delay = min(2 * delay, LONGEST_DELAY_S)
 
     async def _session(self) -> str:
@@ -146,7 +157,7 @@ class Connection:
                 max_size=MAX_FRAME,
                 ping_interval=None,
                 open_timeout=10,
-                close_timeout=1,
+                close_timeout=CLOSE_S,
                 proxy=None if "//127.0.0.1" in self.route.url or "//localhost" in self.route.url else True,
                 create_connection=_Socket,
             ) as socket:
@@ -159,6 +170,9 @@ class Connection:
             return f"HTTP {status}{hint}"
         except (OSError, TimeoutError, WebSocketException) as error:
             return str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001  whatever it was, the feed goes on with a new socket
+            log.exception("connection_failed", venue=self.venue, route=self.route.name)
+            return repr(error)
 
     async def _receive(self, socket: _Socket) -> str:
         socket.begin(self._owner.opened(self))
@@ -190,7 +204,7 @@ class Connection:
                 await asyncio.wait((closed, retired), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 if closed.done() and not retired.done():
                     return f"closed by the venue (code {socket.close_code}{': ' if socket.close_reason else ''}{socket.close_reason})"
-                fault = liveness.look(socket.frames, socket.pongs)
+                fault = liveness.look(self.data, socket.pongs)
                 if fault is not None and not retired.done():
                     self.silences += fault != "stalled"
                     socket.transport.abort()
@@ -199,11 +213,3 @@ class Connection:
         finally:
             closed.cancel()
             retired.cancel()
-
-
-async def _first(awaitable: Any, timeout: float) -> None:
-    """Wait for something, at most `timeout` seconds."""
-    try:
-        await asyncio.wait_for(awaitable, timeout)
-    except TimeoutError:
-        pass

@@ -41,8 +41,8 @@ class Head:
     def records(self, recv_ns: int) -> list[Record]:
         """Return the records for a segment that begins at `recv_ns`."""
         today = date_of(recv_ns).isoformat()
-        held = sorted((h for h in self._held.values() if h[0] >= today), key=lambda h: _ORDER[h[2]])
+        held = sorted((h for h in self._held.values() if h[0] >= today), key=lambda h: _ORDER.index(h[2]))
         return [Record(recv_ns, connection, kind, payload) for _, connection, kind, payload in held]
 
 
-_ORDER = {kind: place for place, kind in enumerate((Kind.SETTINGS, Kind.INSTRUMENTS, Kind.REFERENCE, Kind.CONNECT))}
+_ORDER = (Kind.SETTINGS, Kind.INSTRUMENTS, Kind.REFERENCE, Kind.CONNECT)

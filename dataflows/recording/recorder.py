@@ -238,8 +238,11 @@ class Recorder:
     async def _expire(self) -> None:
         folder, read = self.settings.journal_dir, consumed(self.settings.journal_dir)
         keep, today = self.settings.journal.keep_days, date_of(self.now_ns())
-        gone = await asyncio.to_thread(expire, folder, keep, today, read.segment if read else None)
-        if gone:
+        try:
+            gone = await asyncio.to_thread(expire, folder, keep, today, read.segment if read else None)
+        except OSError as error:
+            log.error("not_expired", error=str(error))
+        else:
             log.info("expired", segments=gone)
 
     # Settings edited while running

@@ -12,6 +12,7 @@ import structlog
 
 from dataflows.recording.holes import Hole, Tape
 from dataflows.recording.rest import Rest, RestError
+from dataflows.recording.tasks import spawn
 from pipelines.records import Gap, Kind, Repair, headed
 
 REORDER_S: Final = 0.25
@@ -73,7 +74,7 @@ class Mender:
             if hole.reason != "missing_ids":
                 self._tell(hole)
         if self.tape.holes and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._run())
+            self._task = spawn(self._run(), f"mend {self.symbol}")
 
     async def stop(self) -> None:
         """Leave what is not mended; the journal says that it is open."""

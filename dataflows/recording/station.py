@@ -16,6 +16,7 @@ from dataflows.recording.connection import Connection
 from dataflows.recording.holes import Hole, Tape
 from dataflows.recording.repair import Mender
 from dataflows.recording.rest import Rest, RestError
+from dataflows.recording.tasks import spawn
 from pipelines.market import Instrument
 from pipelines.records import Connect, Disconnect, Gap, Kind, Reference
 from pipelines.settings import Venue
@@ -102,10 +103,14 @@ class Station:
         Raises
         ------
         Unknown
-            If the venue has no such instruments.
+            If the venue has no such instruments, or its endpoint is no URL.
         RestError
             If the venue did not answer.
         """
+        try:
+            self.venue.routes((), quotes=False, base=self.base)
+        except ValueError as error:
+            raise background.Unknown([f"endpoints.{error}"]) from error
         wanted = await background.instruments(self.rest, settings.symbols)
         new = [i.native for i in wanted if i.native not in self.instruments]
         answers = await asyncio.gather(*(background.candles(self.rest, native) for native in new))
@@ -197,7 +202,7 @@ class Station:
         """Open sockets for what is recorded now; close the present ones once the new ones are open."""
         log.info("renew_sockets", venue=self.venue.name, reason=reason)
         before = self._renewal
-        self._renewal = asyncio.create_task(self._renew(before))
+        self._renewal = spawn(self._renew(before), f"renew {self.venue.name}")
 
     async def _renew(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -51,14 +52,19 @@ def settings(data: Path, made: FakeExchange, *symbols: str, **venue: Any) -> Set
 
 @asynccontextmanager
 async def recording(
-    wanted: Settings, free: Callable[[Path], float] = lambda folder: 0.5, reload: Callable[[], Settings] | None = None
+    wanted: Settings,
+    free: Callable[[Path], float] = lambda folder: 0.5,
+    reload: Callable[[], Settings] | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+    ready: str = "demo",
 ) -> AsyncIterator[Recorder]:
-    """Record, from when the sockets are open."""
+    """Record, from when the sockets of venue `ready` are open."""
     recorder = Recorder(wanted, free)
+    recorder.now_ns = now_ns
     stop = asyncio.Event()
     task = asyncio.create_task(recorder.run(stop, reload or (lambda: wanted)))
     try:
-        await until(lambda: task.done() or (recorder.stations and all(map(connected, recorder.stations.values()))))
+        await until(lambda: task.done() or (ready in recorder.stations and connected(recorder.stations[ready])))
         yield recorder
     finally:
         stop.set()

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,22 @@ def test_a_stalled_socket_is_found_within_five_seconds(tmp_path: Path) -> None:
     written = Written(wanted)
     assert written.payloads("disconnect")[0]["reason"] == "stalled"
     assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
+
+
+def test_a_socket_that_is_acknowledged_and_bears_nothing_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.recording.liveness.FIRST_DATA", 2)
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                await until(lambda: len(made.subscribed) == 2)
+                await until(lambda: recorder.stations["demo"].lines[0].silences == 2)
+        return wanted
+
+    assert [d["reason"] for d in Written(asyncio.run(play())).payloads("disconnect")][:2] == ["no_data", "no_data"]
 
 
 def test_with_two_sockets_the_loss_of_one_is_no_gap(tmp_path: Path) -> None:
@@ -335,6 +351,72 @@ def test_a_venue_about_to_close_is_left_before_it_does(tmp_path: Path) -> None:
     kinds = [e["kind"] for e in written.entries if e["kind"] in ("connect", "disconnect")]
     assert kinds == ["connect", "connect", "disconnect", "disconnect"]
     assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
+
+
+def test_sockets_are_renewed_before_they_are_a_day_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with exchange(BTC) as made, recording(settings(tmp_path, made)) as recorder:
+            await recorder._rotate()
+            assert len(recorder.stations["demo"].lines) == 1
+            monkeypatch.setattr("dataflows.recording.station.ROTATE_S", 0)
+            await recorder._rotate()
+            await until(lambda: len(made.subscribed) == 2 and len(recorder.stations["demo"].lines) == 1)
+
+    asyncio.run(play())
+
+
+def test_volumes_of_the_next_date_are_told_in_the_last_hour(tmp_path: Path) -> None:
+    day = datetime.now(UTC).replace(hour=23, minute=10)
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted, now_ns=lambda: int(day.timestamp()) * 10**9) as recorder:
+                await recorder._refer()
+        return wanted
+
+    told = Written(asyncio.run(play())).payloads("reference")
+    today, tomorrow, yesterday = ((day + timedelta(n)).date().isoformat() for n in (0, 1, -1))
+    assert [(r["date"], r["last"]) for r in told] == [(today, yesterday), (tomorrow, yesterday)]
+
+
+def test_a_venue_that_does_not_answer_keeps_no_other_from_being_recorded(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made, exchange(BTC) as other:
+            other.rest_status = 451
+            venues = {name: Venue(symbols=("BTCUSDT",)) for name in ("demo", "binance-usdm")}
+            wanted = Settings(data=tmp_path, venues=venues, endpoints={"demo": made.url, "binance-usdm": other.url})
+            async with recording(wanted, ready="demo") as recorder:
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 1)
+                other.rest_status = 200
+                await recorder._settle_pending()
+                await until(lambda: other.subscribed)
+                made.trade(BTC)
+                other.trade(BTC)
+                await until(lambda: recorder.stations["binance-usdm"].tapes[BTC].next_id == 2 and last_id(recorder) == 2)
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [r["venue"] for r in written.payloads("instruments")] == ["demo", "binance-usdm"]
+    assert [i["symbol"] for r in written.payloads("instruments") for i in r["instruments"]] == ["BTC-USDT", "BTC-USDT-PERP"]
+
+
+def test_lost_quotes_are_told_and_a_venue_taken_out_is_closed(tmp_path: Path) -> None:
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            wanted = settings(tmp_path, made, quotes=True)
+            async with recording(wanted) as recorder:
+                made.cut()
+                await until(lambda: len(made.subscribed) == 4)
+                await recorder.change(wanted.model_copy(update={"venues": {}}))
+                assert recorder.stations == {}
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [g["feed"] for g in written.payloads("gap_close")] == ["quotes"]
+    assert [c["route"] for c in written.payloads("connect")].count("public") == 2
+    assert len(written.payloads("disconnect")) == 4
 
 
 def test_quotes_are_shed_before_trades_and_trades_are_fetched_when_there_is_room(tmp_path: Path) -> None:
