@@ -65,6 +65,7 @@ def _run(settings: Settings, store: Path, stop: Callable[[], bool], *, until_end
     os.environ["BYTEWAX_DATAFLOW_API_ENABLED"] = "1"
     os.environ["BYTEWAX_DATAFLOW_API_PORT"] = str(settings.ports.metrics)
     os.environ["BYTEWAX_DATAFLOW_API_CACHE_PATH"] = str(settings.recovery_dir)
+    log.info("flow begins", shard=settings.shard, writer=plan.writer, lake=settings.lake_root, journal=str(settings.journal_dir))
     try:
         cli_main(flow, epoch_interval=EPOCH, recovery_config=RecoveryConfig(str(store), backup_interval=timedelta(0)))
     except BytewaxRuntimeError as error:
@@ -74,6 +75,7 @@ def _run(settings: Settings, store: Path, stop: Callable[[], bool], *, until_end
         if isinstance(cause, JournalError | ValueError):
             raise RecoveryError(str(cause)) from None
         raise
+    log.info("flow ended", shard=settings.shard)
     return 0
 
 

@@ -1,0 +1,147 @@
+"""A demo exchange, a recorder and a flow as processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.store.lake import Lake, LakeError
+
+ROOT = Path(__file__).parents[2]
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+def free_ports(n: int) -> list[int]:
+    """Return ports that are free, each with the one above it."""
+    found: list[int] = []
+    while len(found) < n:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            found.append(port)
+    return found
+
+
+class House:
+    """The demo's processes on a folder."""
+
+    def __init__(self, data: Path, rate: float = 100.0) -> None:
+        self.data = data / "demo"
+        demo, metrics, dagster = free_ports(3)
+        self.demo_port = demo
+        self.env = os.environ | {
+            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_DATA": str(data),
+            "TAPEFLOW_PORTS__DEMO": str(demo),
+            "TAPEFLOW_PORTS__METRICS": str(metrics),
+            "TAPEFLOW_PORTS__DAGSTER": str(dagster),
+            "TAPEFLOW_DEMO__RATE": str(rate),
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.data.mkdir(parents=True)
+
+    def start(self, name: str, *args: str) -> subprocess.Popen[bytes]:
+        """Start `tapeflow NAME` of the demo; its output goes to a file."""
+        command = [sys.executable, "-m", "tapeflow", name, *args, *(() if name == "demo-exchange" else ("--demo",))]
+        with (self.data / f"{name}.out").open("ab") as out:
+            self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=out)
+        return self.processes[name]
+
+    def begin(self) -> None:
+        """Start exchange, recorder and flow, and wait for trades in the lake."""
+        self.start("demo-exchange")
+        wait_for(self._exchange_answers, "the exchange answers")
+        self.start("record")
+        self.start("run")
+        try:
+            wait_for(lambda: self.rows("trades") > 0, "trades in the lake", 90)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *(f"{n}: {self.said(n)}" for n in self.processes)])) from None
+
+    def _exchange_answers(self) -> bool:
+        try:
+            self.ask("/fapi/v1/time")
+        except OSError:
+            return False
+        return True
+
+    def ask(self, path: str) -> bytes:
+        """Ask the exchange over REST."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.demo_port}{path}", timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+
+    def fault(self, kind: str, seconds: float | None = None) -> None:
+        """Have the exchange misbehave."""
+        self.ask(f"/demo/fault?kind={kind}" + (f"&seconds={seconds}" if seconds is not None else ""))
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        process = self.processes[name]
+        assert process.poll() is None, f"{name} had ended with {process.returncode}: {self.said(name)}"
+        process.kill()
+        process.wait(30)
+
+    def stop(self, name: str, seconds: float = 60.0) -> None:
+        """Stop with SIGTERM; it must end with status 0."""
+        process = self.processes[name]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(seconds) == 0, self.said(name)
+
+    def drain(self) -> None:
+        """Run the flow to the end of the journal."""
+        assert self.start("run", "--until-end").wait(120) == 0, self.said("run")
+
+    def said(self, name: str) -> str:
+        """Return the end of what a process printed."""
+        return (self.data / f"{name}.out").read_text(errors="replace")[-3000:]
+
+    def close(self) -> None:
+        """Kill whatever is left."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait(30)
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, opened anew."""
+        return Lake(self.data / "lake")
+
+    def rows(self, table: str) -> int:
+        """Return how many rows a table has; 0 before it exists."""
+        try:
+            return sum(f.rows for f in self.lake.live(table).values())
+        except LakeError:
+            return 0
+
+    def status(self, name: str) -> dict[str, object]:
+        """Return what recorder or flow last said of itself; nothing before it has."""
+        path = self.data / "status" / f"{name}.json"
+        found: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
+    def trades(self) -> pl.DataFrame:
+        """Return every trade, sorted by symbol and id."""
+        return self.lake.table("trades").collect().sort("symbol", "trade_id")
