@@ -1,0 +1,59 @@
+"""Compiles every kernel once, at set-up (`python -m pipelines.precompile`), so that no first batch waits.
+
+numba compiles a kernel for the types it is called with and keeps the result beside the source. So a small made-up tape
+goes the way that a real one goes: into a journal, and from there through the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from pipelines.engine import Engine
+from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
+from pipelines.settings import Kernels
+from pipelines.store.journal import Tail
+from pipelines.store.journal_writer import Writer
+from pipelines.store.scan import resume
+from pipelines.store.segment import Record
+
+FIRST_NS = 1_704_067_200 * 10**9  # 2024-01-01
+KERNELS = Kernels(bucket_volume="4", vpin=("v2x3",))
+
+
+def main() -> None:
+    """Run the tape through every kernel."""
+    engine = Engine(KERNELS, shard="main")
+    with TemporaryDirectory() as folder:
+        journal = Path(folder)
+        with Writer(journal) as writer:
+            writer.write([*_head(), *_frames()])
+        for batch in Tail(journal):
+            engine.feed(batch)
+    resume(b"\0" * 64, 0, max(Kind))
+
+
+def _head() -> Iterator[Record]:
+    told: tuple[msgspec.Struct, ...] = (
+        Start("precompile", {"demo": "agg"}),
+        Instruments("demo", [InstrumentRecord("BTC-USDT", "BTCUSDT", "BTC", "USDT")]),
+        Connect("demo", "market", ["trades"], ["BTCUSDT"]),
+    )
+    for kind, body in zip((Kind.START, Kind.INSTRUMENTS, Kind.CONNECT), told, strict=True):
+        yield Record(FIRST_NS, 1, kind, msgspec.json.encode(body))
+
+
+def _frames() -> Iterator[Record]:
+    for k in range(300):
+        recv_ns = FIRST_NS + k * 10**9 // 4
+        data = {"e": "aggTrade", "s": "BTCUSDT", "a": k, "p": "100.1", "q": "0.5", "f": k, "l": k, "m": k % 2 == 0}
+        data |= {"E": recv_ns // 1_000_000, "T": recv_ns // 1_000_000}
+        yield Record(recv_ns, 1, Kind.FRAME, msgspec.json.encode({"stream": "btcusdt@aggTrade", "data": data}))
+        yield Record(recv_ns, 0, Kind.HEARTBEAT, b"")
+
+
+if __name__ == "__main__":
+    main()
