@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import structlog
 from bytewax._bytewax import cli_main, init_db_dir
 from bytewax.errors import BytewaxRuntimeError
@@ -22,6 +22,7 @@ from dataflows.progress import Progress
 from dataflows.sources import JournalSource
 from dataflows.stream import build
 from pipelines.engine import VERSION, Engine
+from pipelines.market import TABLES
 from pipelines.seed import Seeds
 from pipelines.settings import Kernels, Settings
 from pipelines.store.journal import JournalError
@@ -81,9 +82,10 @@ def _run(settings: Settings, store: Path, stop: Callable[[], bool], *, until_end
 
 def _begin(settings: Settings) -> Engine:
     """Return the engine of a first run: with what the lake holds of earlier dates."""
-    from_day, known = rebuild_mark(settings.recovery_dir)
-    engine = Engine(Kernels(), shard=settings.shard, from_day=from_day, seeds=Seeds(Lake(settings.lake_root), from_day))
-    engine.signals.known_alerts = known
+    mark = rebuild_mark(settings.recovery_dir)
+    seeds = Seeds(Lake(settings.lake_root), mark.from_day)
+    engine = Engine(Kernels(), shard=settings.shard, from_day=mark.from_day, seeds=seeds)
+    engine.signals.known_alerts = mark.alerts
     return engine
 
 
@@ -108,6 +110,8 @@ def check(settings: Settings) -> Path:
     """
     store = settings.recovery_dir / "store"
     files = sorted(store.glob("*.sqlite3"))
+    if not rebuild_mark(settings.recovery_dir).ready:
+        raise RecoveryError(_remedy(settings, "a rebuild was interrupted before the old rows were taken out"))
     if not files:
         if consumed(settings.journal_dir) is not None or _has_rows(settings):
             raise RecoveryError(_remedy(settings, f"there is no recovery store at {store}, but shard {settings.shard} has written"))
@@ -123,20 +127,35 @@ def check(settings: Settings) -> Path:
 def _has_rows(settings: Settings) -> bool:
     lake = Lake(settings.lake_root)
     lake.create()
-    return lake.version("trades", f"{settings.shard}.0/trades") is not None
+    return any(lake.version(table, f"{writer(settings)}/{table}") is not None for table in TABLES)
 
 
 def _remedy(settings: Settings, what: str) -> str:
     return f"{what}; run `tapeflow rebuild --from DATE` with the first date to make again from the journal ({settings.journal_dir})"
 
 
-def rebuild_mark(folder: Path) -> tuple[int, frozenset[str]]:
-    """Return the first date (us) that a rebuild makes again, and the alerts the lake holds from then on."""
+class RebuildMark(msgspec.Struct, frozen=True):
+    """What a rebuild leaves for the flow that begins after it.
+
+    Attributes
+    ----------
+    from_day : int
+        First date that is made again, us since 1970.
+    alerts : frozenset of str
+        Ids of the live alerts that the lake holds.
+    ready : bool
+        The old rows have been taken out.
+    """
+
+    from_day: int = 0
+    alerts: frozenset[str] = frozenset()
+    ready: bool = True
+
+
+def rebuild_mark(folder: Path) -> RebuildMark:
+    """Return what the last rebuild has left."""
     path = folder / "rebuild.json"
-    if not path.exists():
-        return 0, frozenset()
-    mark = json.loads(path.read_text())
-    return mark["from_day"], frozenset(mark["alerts"])
+    return msgspec.json.decode(path.read_bytes(), type=RebuildMark) if path.exists() else RebuildMark()
 
 
 def _metadata(settings: Settings) -> dict[str, str]:

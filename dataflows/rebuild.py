@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import structlog
 
-from dataflows.live import RecoveryError, generation, only_one, run, writer
+from dataflows.live import RebuildMark, RecoveryError, generation, only_one, run, writer
 from pipelines.engine import day_us
 from pipelines.market import TABLES
 from pipelines.settings import Settings
@@ -39,22 +39,31 @@ def rebuild(settings: Settings, start: str) -> int:
     lake = Lake(settings.lake_root)
     lake.create()
     with only_one(folder):
-        _forget(settings, folder, lake, first)
+        mark = _forget(settings, folder, lake, first)
         _take_out(lake, settings.shard, start)
+        _leave(folder, msgspec.structs.replace(mark, ready=True))
     return run(settings, until_end=True)
 
 
-def _forget(settings: Settings, folder: Path, lake: Lake, first: int) -> None:
+def _forget(settings: Settings, folder: Path, lake: Lake, first: int) -> RebuildMark:
     """Put the recovery store aside and begin the next generation of the writer, before any row is taken out."""
     last = generation(folder)
     while any(lake.version(t, f"{settings.shard}.{last}/{t}") is not None for t in TABLES):
         last += 1
     known = lake.table("alerts").filter(pl.col("origin") == "live").select("alert_id").collect()["alert_id"].to_list()
-    (folder / "rebuild.json").write_text(json.dumps({"from_day": first, "alerts": known}))
+    mark = RebuildMark(first, frozenset(known), ready=False)
+    _leave(folder, mark)
     (folder / "generation").write_text(str(last))
     shutil.rmtree(folder / "store", ignore_errors=True)
     (settings.journal_dir / "consumed.json").unlink(missing_ok=True)
     log.info("rebuild", writer=writer(settings), from_day=first, alerts_kept=len(known))
+    return mark
+
+
+def _leave(folder: Path, mark: RebuildMark) -> None:
+    fresh = folder / "rebuild.tmp"
+    fresh.write_bytes(msgspec.json.encode(mark))
+    fresh.replace(folder / "rebuild.json")
 
 
 def _take_out(lake: Lake, shard: str, start: str) -> None:
