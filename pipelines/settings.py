@@ -224,11 +224,22 @@ def load(**overrides: Any) -> Settings:
     except yaml.YAMLError as error:
         raise SettingsError([f"{path}: no valid YAML: {' '.join(str(error).split())}"]) from None
     faults = [f"{path}: venues.{name}: unknown venue; use {', '.join(VENUES)}" for name in settings.venues if name not in VENUES]
-    if settings.demo.speed != 1 and any(v != "demo" for v in settings.venues):
-        faults.append(f"{path}: demo.speed: only venue demo runs on a scaled clock; remove the other venues or set it to 1")
     if faults:
         raise SettingsError(faults)
     return settings
+
+
+def refuse_scaled_clock(settings: Settings) -> None:
+    """Let only the demo run on a scaled clock.
+
+    Raises
+    ------
+    SettingsError
+        If `demo.speed` is set and another venue is recorded.
+    """
+    others = [name for name in settings.venues if name != "demo"]
+    if settings.demo.speed != 1 and others:
+        raise SettingsError([f"demo.speed is {settings.demo.speed:g}: {', '.join(others)} cannot run on a scaled clock; set it to 1"])
 
 
 def _plain(message: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from assets import home
-from pipelines.settings import SettingsError, demo_settings
+from pipelines.settings import SettingsError, demo_settings, refuse_scaled_clock
 from tapeflow.status import gather, headline
 from tapeflow.supervisor import Child, Supervisor
 
@@ -52,6 +52,7 @@ def up(base: Settings, *, demo: bool, tell: Callable[[str], None]) -> int:
         With every reason found why it cannot start.
     """
     settings = demo_settings(base) if demo else base
+    refuse_scaled_clock(settings)
     unwritable = list(_folder_faults(settings))
     lock = None if unwritable else _lock(settings)
     if found := [*unwritable, *_port_faults(settings, demo=demo)]:
@@ -103,6 +104,7 @@ def children(base: Settings, *, demo: bool) -> list[Child]:
 
 def _batch_environment(base: Settings, *, demo: bool) -> dict[str, str]:
     settings = demo_settings(base) if demo else base
+    refuse_scaled_clock(settings)
     return {
         "DAGSTER_HOME": str(settings.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",

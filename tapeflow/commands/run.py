@@ -55,8 +55,10 @@ def record(demo: DemoOption = False) -> None:
     Example: tapeflow record
     """
     from dataflows.recorder import run as run_recorder
+    from pipelines.settings import refuse_scaled_clock
 
     chosen = settings(demo=demo)
+    refuse_scaled_clock(chosen)
     configure(chosen.log_level)
     raise SystemExit(run_recorder(chosen, lambda: settings(demo=demo)))
 
