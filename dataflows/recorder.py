@@ -13,7 +13,7 @@ from prometheus_client import start_http_server
 from dataflows.recording.metrics import Figures, registry
 from dataflows.recording.recorder import Recorder
 from pipelines.settings import Settings, SettingsError, load
-from pipelines.store.journal import JournalError
+from pipelines.store.segment import JournalError
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ def run(settings: Settings, reload: Callable[[], Settings] = load) -> int:
     except JournalError as error:
         faults = [str(error)]
     for fault in faults:
-        print(fault, file=sys.stderr)
+        sys.stderr.write(f"{fault}\n")
     return 2
 
 

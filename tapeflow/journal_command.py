@@ -124,7 +124,8 @@ def _print_checks(checks: list[Check]) -> None:
     for check in checks:
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in check.kinds.items())
         damage = "; ".join(f"{d.reason} at {d.offset:,}, {d.length:,} bytes" for d in check.damage) or "none"
-        table.add_row(check.segment, f"{check.bytes:,}", f"{check.records:,}", _time(check.first), _time(check.last), kinds, damage)
+        ends = _time(check.first), _time(check.last)
+        table.add_row(check.segment, f"{check.bytes:,}", f"{check.records:,}", *ends, kinds, damage)
     Console().print(table)
 
 

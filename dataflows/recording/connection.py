@@ -140,7 +140,7 @@ class Connection:
                 self.silences = 0
             if self._retired.is_set():
                 return
-            wait = delay * random.uniform(0.5, 1.0)  # noqa: S311  spreads clients, protects nothing
+            wait = delay * random.uniform(0.5, 1.0)  # spreads clients, protects nothing
             log.warning("connection_lost", venue=self.venue, route=self.route.name, reason=reason, retry_s=round(wait, 2))
             self.reconnects += 1
             with contextlib.suppress(TimeoutError):
@@ -170,7 +170,7 @@ class Connection:
             return f"HTTP {status}{hint}"
         except (OSError, TimeoutError, WebSocketException) as error:
             return str(error) or type(error).__name__
-        except Exception as error:  # noqa: BLE001  whatever it was, the feed goes on with a new socket
+        except Exception as error:  # whatever it was, the feed goes on with a new socket
             log.exception("connection_failed", venue=self.venue, route=self.route.name)
             return repr(error)
 
@@ -203,7 +203,7 @@ class Connection:
                 tick += 1
                 await asyncio.wait((closed, retired), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 if closed.done() and not retired.done():
-                    return f"closed by the venue (code {socket.close_code}{': ' if socket.close_reason else ''}{socket.close_reason})"
+                    return f"closed by the venue (code {socket.close_code})"
                 fault = liveness.look(self.data, socket.pongs)
                 if fault is not None and not retired.done():
                     self.silences += fault != "stalled"

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import structlog
 
 from pipelines.records import Kind
-from pipelines.store.journal_writer import Writer, WriteFailed
+from pipelines.store.journal_writer import WriteFailed, Writer
 
 GROUP_S: Final = 0.005
 SYNC_S: Final = 0.1

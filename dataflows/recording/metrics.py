@@ -24,8 +24,9 @@ class Figures(Collector):
         stations = list(self._stations.values())
         yield _counter("frames", "Frames journaled.", {s.venue.name: s.frames for s in stations})
         yield _counter("reconnects", "Sockets lost and opened again.", {s.venue.name: reconnects(s) for s in stations})
-        yield _counter("gaps_opened", "Holes found.", {s.venue.name: sum(m.opened for m in s.menders.values()) for s in stations})
-        yield _counter("gaps_closed", "Holes closed.", {s.venue.name: sum(m.closed for m in s.menders.values()) for s in stations})
+        menders = {s.venue.name: list(s.menders.values()) for s in stations}
+        yield _counter("gaps_opened", "Holes found.", {name: sum(m.opened for m in of) for name, of in menders.items()})
+        yield _counter("gaps_closed", "Holes closed.", {name: sum(m.closed for m in of) for name, of in menders.items()})
         yield _counter("shed_frames", "Frames not written for lack of room.", dict(self._intake.dropped), label="feed")
         yield CounterMetricFamily("tapeflow_recorder_journal_bytes", "Bytes written.", value=self._intake.writer.written)
         last = GaugeMetricFamily("tapeflow_recorder_last_frame_seconds", "Receive time of the last frame.", labels=["venue"])
@@ -33,7 +34,7 @@ class Figures(Collector):
             last.add_metric([station.venue.name], station.last_frame_ns / 1e9)
         yield last
         yield GaugeMetricFamily("tapeflow_recorder_queue_bytes", "Bytes that wait to be written.", value=self._intake.queued)
-        yield GaugeMetricFamily("tapeflow_recorder_sync_seconds", "How long the last fdatasync took.", value=self._intake.durable_s)
+        yield GaugeMetricFamily("tapeflow_recorder_sync_seconds", "Duration of the last fdatasync.", value=self._intake.durable_s)
 
 
 def reconnects(station: Station) -> int:

@@ -63,7 +63,10 @@ class Recorder:
             segment_ns=settings.journal.segment_minutes * 60 * 10**9,
             head=self._head.records,
         )
-        self.intake = Intake(self.writer, lambda: self.now_ns(), self, free)
+        self.intake = Intake(self.writer, self._now_ns, self, free)
+
+    def _now_ns(self) -> int:
+        return self.now_ns()  # which `_set_clock` replaces
 
     # What stations need
 
@@ -197,13 +200,13 @@ class Recorder:
 
     async def _set_clock(self) -> None:
         """Let the clock of the demo run as its exchange's does."""
-        speed = self.settings.demo.speed
-        if speed == 1 or "demo" not in self.settings.venues:
+        demo = self.settings.demo
+        if (demo.speed == 1 and demo.recording is None) or "demo" not in self.settings.venues:
             return
         rest = Rest(venue("demo"), self.settings.endpoints.get("demo"))
         try:
             body = await rest.get(rest.venue.time_request())
-            self.now_ns = scaled(speed, msgspec.json.decode(body, type=_Time).serverTime * 1_000_000)
+            self.now_ns = scaled(demo.speed, msgspec.json.decode(body, type=_Time).server_time * 1_000_000)
         except (RestError, msgspec.DecodeError) as error:
             raise SettingsError([str(error)]) from error
         finally:
@@ -295,8 +298,8 @@ class Recorder:
             self._pending.discard(name)
 
 
-class _Time(msgspec.Struct):
-    serverTime: int  # noqa: N815  the venue's spelling
+class _Time(msgspec.Struct, rename="camel"):
+    server_time: int
 
 
 def _frame_ids(name: str, frame: bytes) -> tuple[str, int, int] | None:

@@ -39,10 +39,14 @@ def _feed(station: Station, clock: float) -> dict[str, Any]:
         "frames": station.frames,
         "reconnects": reconnects(station),
         "symbols": {
-            instrument.symbol: {"last_trade_age": round(clock - station.seen_at[native], 3) if native in station.seen_at else None}
+            instrument.symbol: {"last_trade_age": _age(clock, station.seen_at.get(native))}
             for native, instrument in station.instruments.items()
         },
     }
+
+
+def _age(clock: float, since: float | None) -> float | None:
+    return None if since is None else round(clock - since, 3)
 
 
 def _gaps(station: Station, clock: float) -> list[dict[str, Any]]:
@@ -54,7 +58,7 @@ def _gaps(station: Station, clock: float) -> list[dict[str, Any]]:
             "to_id": hole.last,
             "missing": hole.missing,
             "reason": hole.reason,
-            "age": round(clock - hole.since, 3),
+            "age": _age(clock, hole.since),
         }
         for native, tape in station.tapes.items()
         for hole in tape.holes

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipelines.records import Batch, Kind
-from pipelines.store.segment import HEADER, SHORT, WHOLE, resume, scan
+from pipelines.store.scan import SHORT, WHOLE, resume, scan
+from pipelines.store.segment import HEADER, JournalError, segments
+
+__all__ = ["Damage", "JournalError", "Tail", "behind", "contents", "is_segment", "read", "segments"]
 
 READ_BYTES: Final = 8 << 20
-_NAME = re.compile(r"seg-(\d{10})\.tfj")
 _LAST_KIND = max(Kind)
 log = logging.getLogger(__name__)
-
-
-class JournalError(Exception):
-    """A journal that cannot be read or written as asked; the text says what to do."""
 
 
 class Damage(NamedTuple):
@@ -34,25 +31,6 @@ class Damage(NamedTuple):
     offset: int
     length: int
     reason: str
-
-
-def segments(folder: Path) -> list[Path]:
-    """Return the segments of a journal, oldest first; none where the folder does not exist."""
-    try:
-        return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-    except FileNotFoundError:
-        return []
-
-
-def segment_number(name: str) -> int:
-    """Return the number of a segment, 0 for a name that is none."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else 0
-
-
-def segment_name(number: int) -> str:
-    """Return the file name of a segment."""
-    return f"seg-{number:010d}.tfj"
 
 
 def is_segment(path: Path) -> bool:

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pipelines.records import Batch, Connect, Gap, Kind, Reference, Repair, split_head
-from pipelines.store.journal import contents, segments
+from pipelines.records import Connect, Gap, Kind, Reference, Repair, split_head
+from pipelines.store.segment import segments, walk
 
 LIMIT_BYTES: Final = 256 << 20
 Tape = tuple[str, str]
@@ -81,26 +81,23 @@ def _segment(path: Path, frame_ids: FrameIds, rest_id: RestId) -> _Found:
     """Return the greatest ids, and the gaps opened and closed, and the references, of one segment."""
     found = _Found({}, {}, [], {})
     venues: dict[int, str] = {}
-    for batch in contents(path):
-        if not isinstance(batch, Batch):
-            continue
-        for kind, connection, payload in zip(batch.kind.tolist(), batch.connection.tolist(), batch.payload, strict=True):
-            if kind == Kind.FRAME:
-                venue = venues.get(connection)
-                ids = frame_ids(venue, payload) if venue else None
-                if venue and ids:
-                    _raise(found.frames, (venue, ids[0]), ids[2])
-            elif kind == Kind.CONNECT:
-                venues[connection] = msgspec.json.decode(payload, type=Connect).venue
-            elif kind == Kind.REPAIR:
-                head, body = split_head(payload)
-                repair = msgspec.json.decode(head, type=Repair)
-                _raise(found.repairs, (repair.venue, repair.symbol), rest_id(repair.venue, body))
-            elif kind == Kind.REFERENCE:
-                reference = msgspec.json.decode(payload, type=Reference)
-                found.references[reference.venue, reference.symbol, reference.date] = reference
-            elif kind in (Kind.GAP_OPEN, Kind.GAP_CLOSE):
-                found.gaps.append((kind, msgspec.json.decode(payload, type=Gap)))
+    for _, connection, kind, payload in walk(path):
+        if kind == Kind.FRAME:
+            venue = venues.get(connection)
+            ids = frame_ids(venue, payload) if venue else None
+            if venue and ids:
+                _raise(found.frames, (venue, ids[0]), ids[2])
+        elif kind == Kind.CONNECT:
+            venues[connection] = msgspec.json.decode(payload, type=Connect).venue
+        elif kind == Kind.REPAIR:
+            head, body = split_head(payload)
+            repair = msgspec.json.decode(head, type=Repair)
+            _raise(found.repairs, (repair.venue, repair.symbol), rest_id(repair.venue, body))
+        elif kind == Kind.REFERENCE:
+            reference = msgspec.json.decode(payload, type=Reference)
+            found.references[reference.venue, reference.symbol, reference.date] = reference
+        elif kind in (Kind.GAP_OPEN, Kind.GAP_CLOSE):
+            found.gaps.append((kind, msgspec.json.decode(payload, type=Gap)))
     return found
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
-from pipelines.store.journal import JournalError, segment_name, segment_number, segments
 from pipelines.store.retention import consumed
-from pipelines.store.segment import Record, lay_out
+from pipelines.store.segment import HEADER, JournalError, Record, lay_out, segment_name, segment_number, segments
 
 
 class JournalLocked(JournalError):
@@ -120,17 +121,18 @@ class Writer:
         """
         if not records:
             return
-        data, ends = lay_out(records, self._last_ns)
+        data = lay_out(records, self._last_ns)
         first_ns = max(records[0][0], self._last_ns)
         self._last_ns = max(self._last_ns, *(record[0] for record in records))
         if self._born_ns is not None and (
-            self.size + data.size > self._segment_bytes or first_ns - self._born_ns >= self._segment_ns
+            self.size + len(data) > self._segment_bytes or first_ns - self._born_ns >= self._segment_ns
         ):
             self._rotate(first_ns)
-        written, fault = self._append(data.data)
+        written, fault = self._append(memoryview(data))
         if fault is not None:
-            whole = int((ends <= written).sum())
-            self._cut(int(ends[whole - 1]) if whole else 0)
+            ends = list(accumulate(HEADER + len(record[3]) for record in records))
+            whole = bisect_right(ends, written)
+            self._cut(ends[whole - 1] if whole else 0)
             if whole and self._born_ns is None:
                 self._born_ns = first_ns
             raise WriteFailed(f"{self.folder / self.segment}: {fault}", whole)
@@ -190,7 +192,7 @@ class Writer:
         try:
             size = 0
             if head:
-                view = lay_out(head)[0].data
+                view = memoryview(lay_out(head))
                 while size < len(view):
                     size += os.write(fd, view[size:])
             self.sync()

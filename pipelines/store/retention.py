@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from pathlib import Path
 
 import msgspec
 
-from pipelines.records import Batch
-from pipelines.store.journal import contents, segments
+from pipelines.store.segment import segments, walk
 
 
 class Consumed(msgspec.Struct, frozen=True):
@@ -34,15 +34,6 @@ def consumed(folder: Path) -> Consumed | None:
         return None
 
 
-def last_ns(path: Path) -> int | None:
-    """Return the receive time of the last record of a segment; None where it has none."""
-    last = None
-    for part in contents(path):
-        if isinstance(part, Batch):
-            last = int(part.recv_ns[-1])
-    return last
-
-
 def expire(folder: Path, keep_days: int, today: dt.date, consumed_segment: str | None) -> list[str]:
     """Delete the oldest segments of a journal.
 
@@ -50,7 +41,7 @@ def expire(folder: Path, keep_days: int, today: dt.date, consumed_segment: str |
     ----------
     folder : Path
     keep_days : int
-        A segment goes when its last record is of a UTC date more than `keep_days` before `today`.
+        A segment goes when the one behind it begins on a UTC date more than `keep_days` before `today`.
     today : date
         The UTC date of the journal's clock.
     consumed_segment : str or None
@@ -64,8 +55,9 @@ def expire(folder: Path, keep_days: int, today: dt.date, consumed_segment: str |
     gone: list[str] = []
     if consumed_segment is None:
         return gone
-    for path in segments(folder):
-        if path.name >= consumed_segment or _date(last_ns(path) or 0) >= today - dt.timedelta(keep_days):
+    for path, behind in itertools.pairwise(segments(folder)):
+        begun = next(walk(behind), None)  # a segment that was never written to says nothing
+        if path.name >= consumed_segment or (begun and _date(begun.recv_ns) >= today - dt.timedelta(keep_days)):
             break
         path.unlink()
         gone.append(path.name)

@@ -232,7 +232,7 @@ def test_bad_rows_carry_their_text(tmp_path: Path) -> None:
 
 
 def journal(*records: tuple[int, bytes]) -> bytes:
-    return lay_out([(T0 * 1_000_000 + k, 1, kind, payload) for k, (kind, payload) in enumerate(records)])[0].tobytes()
+    return lay_out([(T0 * 1_000_000 + k, 1, kind, payload) for k, (kind, payload) in enumerate(records)])
 
 
 def instruments_record(name: str) -> tuple[int, bytes]:

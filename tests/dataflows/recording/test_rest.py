@@ -73,5 +73,5 @@ def test_a_venue_that_cannot_be_reached_is_told_with_a_remedy() -> None:
         finally:
             await rest.close()
 
-    with pytest.raises(RestError, match="could not be reached .*; check the network"):
+    with pytest.raises(RestError, match=r"could not be reached .*; check the network"):
         asyncio.run(unreachable())

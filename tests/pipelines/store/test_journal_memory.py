@@ -36,7 +36,8 @@ def gap(status: str, from_id: int, to_id: int | None, symbol: str = "BTC") -> tu
 
 def test_the_greatest_id_of_frames_and_repairs_counts(tmp_path: Path) -> None:
     write(tmp_path, (Kind.FRAME, b"BTC 7"), (Kind.FRAME, b"BTC 6"), (Kind.FRAME, b"ack"), (Kind.FRAME, b"ETH 2"))
-    write(tmp_path, (Kind.REPAIR, headed(Repair("demo", "ETH"), b"[3,4]")), (Kind.REPAIR, headed(Repair("demo", "BTC"), b"[]")))
+    repairs = [headed(Repair("demo", "ETH"), b"[3,4]"), headed(Repair("demo", "BTC"), b"[]")]
+    write(tmp_path, *((Kind.REPAIR, repair) for repair in repairs))
     assert recall(tmp_path, {BTC, ETH}, ids, rest_id).last == {BTC: 7, ETH: 4}
 
 
@@ -62,7 +63,8 @@ def test_reading_stops_when_all_is_known_or_at_the_limit(tmp_path: Path) -> None
 
 
 def test_gaps_that_were_not_closed_are_remembered_with_an_end(tmp_path: Path) -> None:
-    write(tmp_path, gap("open", 10, 12), gap("open", 20, 22), gap("open", 30, None), (Kind.FRAME, b"BTC 40"), gap("open", 41, None))
+    opened = [gap("open", 10, 12), gap("open", 20, 22), gap("open", 30, None)]
+    write(tmp_path, *opened, (Kind.FRAME, b"BTC 40"), gap("open", 41, None))
     write(tmp_path, gap("repaired", 10, 12))
     found = recall(tmp_path, {BTC, ETH}, ids, rest_id)
     assert [(g.from_id, g.to_id) for g in found.open] == [(20, 22), (30, 40)]

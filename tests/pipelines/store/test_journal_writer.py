@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.records import Kind
 from pipelines.store.journal import Tail, read, segments
-from pipelines.store.journal_writer import JournalLocked, Writer, WriteFailed
+from pipelines.store.journal_writer import JournalLocked, WriteFailed, Writer
 from pipelines.store.retention import publish_consumed
 from pipelines.store.segment import Record, lay_out
 
@@ -101,7 +101,7 @@ def test_a_full_volume_leaves_no_torn_record_and_writing_goes_on_when_there_is_r
                 writer.write([frame(1), frame(2), frame(3)])
         assert failure.value.written == whole
         path = tmp_path / writer.segment
-        assert path.stat().st_size == writer.size == len(lay_out([frame(0)])[0]) * (1 + whole)
+        assert path.stat().st_size == writer.size == len(lay_out([frame(0)])) * (1 + whole)
         writer.write([frame(9)])
     assert payloads(tmp_path) == [frame(i).payload for i in [0, *range(1, 1 + whole), 9]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.records import Kind
 from pipelines.store.journal import segments
 from pipelines.store.journal_writer import Writer
-from pipelines.store.retention import Consumed, consumed, expire, last_ns, publish_consumed
+from pipelines.store.retention import Consumed, consumed, expire, publish_consumed
 from pipelines.store.segment import Record
 
 DAY = 86_400 * 10**9
@@ -26,8 +26,8 @@ def journal(folder: Path, days: int) -> list[str]:
 def test_old_segments_go_and_whole_dates_stay(tmp_path: Path) -> None:
     names = journal(tmp_path, 6)
     today = dt.date(2024, 10, 4) + dt.timedelta(5)
-    assert expire(tmp_path, 3, today, names[-1]) == names[:2]
-    assert [path.name for path in segments(tmp_path)] == names[2:]
+    assert expire(tmp_path, 3, today, names[-1]) == names[:1]
+    assert [path.name for path in segments(tmp_path)] == names[1:]
     assert expire(tmp_path, 3, today, names[-1]) == []
 
 
@@ -47,8 +47,10 @@ def test_progress_is_published_and_read(tmp_path: Path) -> None:
     assert consumed(tmp_path) is None
 
 
-def test_the_last_time_of_a_segment_is_that_of_its_last_record(tmp_path: Path) -> None:
-    names = journal(tmp_path, 1)
-    assert last_ns(tmp_path / names[0]) == START + DAY - 1
+def test_segments_never_written_to_go_with_those_around_them(tmp_path: Path) -> None:
+    first = journal(tmp_path, 1)
     Writer(tmp_path).close()
-    assert last_ns(segments(tmp_path)[-1]) is None
+    last = journal(tmp_path, 2)[-2:]
+    names = [path.name for path in segments(tmp_path)]
+    assert expire(tmp_path, 3, dt.date(2030, 1, 1), last[1]) == names[:3]
+    assert names[0] == first[0]
