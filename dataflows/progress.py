@@ -33,6 +33,7 @@ class Progress:
         self.engine: Engine | None = None
         self.rows: dict[str, int] = {}
         self.epoch_at = time.monotonic()
+        self.scaled = "demo" in settings.venues and (settings.demo.speed != 1 or settings.demo.recording is not None)
         settings.data.joinpath("status").mkdir(parents=True, exist_ok=True)
 
     def watch(self, engine: Engine) -> None:
@@ -53,14 +54,14 @@ class Progress:
         self._write_status(covered, epoch)
 
     def _write_status(self, covered: Arrival, epoch: float) -> None:
-        lag = max(0.0, time.time() - covered.output.journal_ns / 1e9)
+        lag = None if self.scaled else max(0.0, time.time() - covered.output.journal_ns / 1e9)
         backlog = behind(self.settings.journal_dir, covered.segment, covered.offset) if covered.segment else 0
-        LAG.set(lag)
+        LAG.set(lag or 0.0)
         BACKLOG.set(backlog)
         status: dict[str, Any] = {
             "pid": os.getpid(),
             "at": time.time(),
-            "journal": {"segment": covered.segment, "offset": covered.offset, "lag_bytes": backlog, "lag_s": round(lag, 3)},
+            "journal": {"segment": covered.segment, "offset": covered.offset, "lag_bytes": backlog, "lag_s": lag and round(lag, 3)},
             "epoch_s": round(epoch, 3),
             "instruments": [],
         }
