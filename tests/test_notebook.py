@@ -1,0 +1,48 @@
+"""The notebook runs from top to bottom on a small lake, and is kept without output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from pipelines.jobs import Job, load
+from pipelines.sources import open_source
+from pipelines.store.lake import Lake
+from tests import tapes
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "first_look.ipynb"
+
+
+def _line(r: np.void) -> str:
+    number, seller = r["trade_id"], str(r["side"] < 0).lower()
+    return f"{number},{r['price']:.2f},{r['size']:.3f},{number},{number},{r['ts'] // 1000},{seller}\n"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    archive = tmp_path / "AAAUSDT-aggTrades-2023-11-15.csv"
+    rows = tapes.rows(3, 3000, instruments=1)
+    archive.write_text("".join(map(_line, rows)))
+    made = Lake(str(tmp_path / "lake"))
+    load(Job(open_source([archive], venue="binance-usdm"), tapes.KERNELS, made, complete=False, replace=False))
+    return made
+
+
+def test_runs_headless_and_shows_prices_and_alerts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_LAKE", lake.root)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    assert sum("image/png" in data for data in shown) == 1
+    assert any("big_trade" in data.get("text/plain", "") for data in shown)
+    assert any("AAA-USDT-PERP" in data.get("text/plain", "") and "imbalance" in data["text/plain"] for data in shown)
+
+
+def test_is_kept_without_output() -> None:
+    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert cells
+    assert all(cell.execution_count is None and not cell.outputs for cell in cells)
