@@ -117,7 +117,7 @@ class Supervisor:
         self._status = 0
 
     async def run(self) -> int:
-        """Start the children and keep them until SIGINT or SIGTERM; then stop them.
+        """Start the children and keep them until SIGINT, SIGTERM or SIGHUP; then stop them.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class Supervisor:
             0, or 2 if an essential child refused its settings.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_stop)
         reporting = asyncio.create_task(self._keep_reporting())
         keepers = {}

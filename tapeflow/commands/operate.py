@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import typer
@@ -20,7 +21,12 @@ def up(demo: DemoOption = False) -> None:
     from tapeflow import up as house
 
     base = settings()
-    raise typer.Exit(house.up(base, demo=demo, tell=lambda line: print(line, flush=True)))
+    raise typer.Exit(house.up(base, demo=demo, tell=_tell))
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # whoever read this may have gone; what runs goes on
+        print(line, flush=True)
 
 
 @app.command()

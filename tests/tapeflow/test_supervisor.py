@@ -184,6 +184,18 @@ def test_children_stop_in_order(tmp_path: Path) -> None:
     assert house.told == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_it(tmp_path: Path, number: signal.Signals) -> None:
+    house = House(tmp_path, Child("flow", FOREVER))
+
+    async def script() -> None:
+        await until(lambda: house.report.exists() and house.standing("flow").state == "running")
+        os.kill(os.getpid(), number)
+        await until(lambda: house.standing("flow").state == "stopped")
+
+    assert house.run(script) == 0
+
+
 def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     house = House(tmp_path, Child("flow", shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"), patience=0.2))
 
