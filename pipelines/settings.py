@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from pipelines.market import BAR_WIDTHS_US
 
@@ -31,6 +32,12 @@ def _bar(name: str) -> str:
     if name in BAR_WIDTHS_US or name in ("volume", "dollar") or re.fullmatch(r"tick:[1-9]\d*", name):
         return name
     raise ValueError(f"unknown bar {name!r}; use {', '.join(BAR_WIDTHS_US)}, tick:N, volume or dollar")
+
+
+def _venue(name: str) -> str:
+    if name in VENUES:
+        return name
+    raise ValueError(f"unknown venue {name!r}; use {', '.join(VENUES)}")
 
 
 def _vpin(name: str) -> str:
@@ -159,7 +166,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="folder of journal, lake, recovery store, Dagster home and logs")
     lake: str | None = Field(None, description="path or s3:// URL; default <data>/lake")
     shard: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    venues: dict[str, Venue] = Field(default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))})
+    venues: dict[Annotated[str, AfterValidator(_venue)], Venue] = Field(default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))})
     endpoints: dict[str, str] = Field(
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
@@ -220,12 +227,11 @@ def load(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError([f"{path}: {'.'.join(map(str, e['loc']))}: {_plain(e['msg'])}" for e in error.errors()]) from None
+        raise SettingsError([f"{path}: {_place(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]) from None
+    except PydanticSettingsError as error:
+        raise SettingsError([f"a TAPEFLOW_ variable is not as it should be: {error}; lists and maps are written as JSON"]) from None
     except yaml.YAMLError as error:
         raise SettingsError([f"{path}: no valid YAML: {' '.join(str(error).split())}"]) from None
-    faults = [f"{path}: venues.{name}: unknown venue; use {', '.join(VENUES)}" for name in settings.venues if name not in VENUES]
-    if faults:
-        raise SettingsError(faults)
     return settings
 
 
@@ -240,6 +246,10 @@ def refuse_scaled_clock(settings: Settings) -> None:
     others = [name for name in settings.venues if name != "demo"]
     if settings.demo.speed != 1 and others:
         raise SettingsError([f"demo.speed is {settings.demo.speed:g}: {', '.join(others)} cannot run on a scaled clock; set it to 1"])
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc if part != "[key]")
 
 
 def _plain(message: str) -> str:

@@ -273,7 +273,7 @@ def _lake(root: str, now: float) -> _Lake:
         gaps=_open_gaps(lake, now),
         quarantined=sum(file.rows for file in quarantine),
         last_seal=f"{last[1]} {last[0]}" if last else None,
-        unsealed=_unsealed({(file.date, file.venue) for file in coverage} - sealed, now),
+        unsealed=_unsealed({(file.date, file.venue) for file in coverage} - sealed, now) if sealed else [],
     )
 
 

@@ -135,7 +135,7 @@ def _job(
 
     from pipelines.jobs import Job
     from pipelines.settings import Kernels
-    from pipelines.sources import SourceError, open_source
+    from pipelines.sources import open_source
     from pipelines.store.lake import Lake
 
     chosen = settings()
@@ -144,7 +144,7 @@ def _job(
         source = open_source(sources, venue=venue, symbol=symbol)
     except ValidationError as error:
         raise Refusal(f"--bucket-volume {bucket_volume}: {error.errors()[0]['msg']}", status=2) from None
-    except SourceError as error:
+    except ValueError as error:
         raise Refusal(str(error), status=2) from None
     return Job(source, kernels, Lake(lake), complete=complete, replace=replace)
 
