@@ -1,0 +1,167 @@
+"""`make demo` from start to end: it fills the tables, stops clean on Ctrl-C, and goes on without a duplicate or a hole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import polars as pl
+
+import tapeflow as tf
+from pipelines.market import TABLES
+
+ROOT = Path(__file__).parents[1]
+SHOWN = ("trades", "bars", "vpin", "alerts")
+CLOSED = TABLES.keys() - {"gaps", "seals"}
+"""Tables whose rows are written once; of the others the view keeps the newest."""
+MORE = 300
+"""Trades of each symbol that the second run must add."""
+
+
+def main() -> None:
+    """Start, look, stop, start again, look again, stop."""
+    with tempfile.TemporaryDirectory(prefix="tapeflow-ci-") as folder:
+        env = _environment(Path(folder))
+        lake = Path(folder) / "demo" / "lake"
+        with _demo(env) as demo:
+            _wait(90, "trades, bars, vpin and alerts have rows", lambda: all(_rows(env).get(name) for name in SHOWN))
+            _wait(120, "Dagster shows the tables", lambda: _assets(env) >= {f"live/{name}" for name in TABLES})
+            _wait(60, "status finds nothing wrong", lambda: _tapeflow(env, "status", "--demo", "--json").returncode == 0)
+            _stop(demo, env)
+            if demo.returncode != 0:
+                raise SystemExit(f"make demo: exit status {demo.returncode} after Ctrl-C")
+        before = _check(lake)
+        with _demo(env) as demo:
+            _wait(120, f"{MORE} more trades of each symbol", lambda: _grown(lake, before))
+            _stop(demo, env)
+        _check(lake)
+        _notebook(env | {"TAPEFLOW_LAKE": str(lake)})
+    print("make demo: all well")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    ports = [_free_port() for _ in range(3)]
+    names = ("TAPEFLOW_PORTS__DAGSTER", "TAPEFLOW_PORTS__METRICS", "TAPEFLOW_PORTS__DEMO")
+    return {**os.environ, **dict(zip(names, map(str, ports), strict=True)), "TAPEFLOW_DATA": str(folder)}
+
+
+def _free_port() -> int:
+    """Return a free port whose successor, where the recorder's metrics go, is free too."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@contextmanager
+def _demo(env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `make demo`; whatever happens, nothing of it is left behind."""
+    demo = subprocess.Popen(["make", "demo"], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield demo
+    except BaseException:
+        _tell_logs(Path(env["TAPEFLOW_DATA"]))
+        raise
+    finally:
+        for pid in _processes(env):
+            os.kill(pid, signal.SIGKILL)
+        demo.wait()
+
+
+def _stop(demo: subprocess.Popen[bytes], env: dict[str, str]) -> None:
+    """Send what Ctrl-C sends to tapeflow, and wait until nothing runs any more."""
+    report = Path(env["TAPEFLOW_DATA"]) / "demo" / "status" / "up.json"
+    os.kill(json.loads(report.read_text())["pid"], signal.SIGINT)
+    _wait(60, "everything stopped", lambda: demo.poll() is not None and not list(_processes(env)))
+
+
+def _processes(env: dict[str, str]) -> Iterator[int]:
+    """Find the processes that have our data folder in their environment."""
+    mark = f"TAPEFLOW_DATA={env['TAPEFLOW_DATA']}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes() and int(folder.name) != os.getpid():
+                yield int(folder.name)
+        except OSError:
+            continue
+
+
+def _wait(seconds: float, what: str, reached: Callable[[], bool]) -> None:
+    begin = time.monotonic()
+    while not reached():
+        if time.monotonic() - begin > seconds:
+            raise SystemExit(f"make demo: not within {seconds:.0f} s: {what}")
+        time.sleep(0.5)
+    print(f"{what}: after {time.monotonic() - begin:.1f} s", flush=True)
+
+
+def _tapeflow(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tapeflow", *words]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def _rows(env: dict[str, str]) -> dict[str, int]:
+    told = _tapeflow(env, "tables", "--demo", "--json")
+    return {table["table"]: table["rows"] for table in json.loads(told.stdout)} if told.returncode == 0 else {}
+
+
+def _assets(env: dict[str, str]) -> set[str]:
+    """Ask Dagster's page for its assets."""
+    page = f"http://127.0.0.1:{env['TAPEFLOW_PORTS__DAGSTER']}/graphql"
+    try:
+        answer = httpx.post(page, json={"query": "{assetNodes {assetKey {path}}}"}, timeout=10, trust_env=False)
+    except httpx.HTTPError:
+        return set()
+    nodes = answer.json()["data"]["assetNodes"] if answer.is_success else []
+    return {"/".join(node["assetKey"]["path"]) for node in nodes}
+
+
+def _check(lake: Path) -> dict[str, int]:
+    """Hold every table against its key and the tape against its ids; return the trades by symbol."""
+    opened = tf.open(lake)
+    for name in CLOSED:
+        table = TABLES[name]
+        twice = opened.table(name).group_by(table.key).len().filter(pl.col("len") > 1).collect()
+        if twice.height:
+            raise SystemExit(f"make demo: {name} holds {twice.height} keys twice:\n{twice.head()}")
+    ids = pl.col("trade_id")
+    tape = opened.table("trades").group_by("symbol").agg(pl.len(), first=ids.min(), last=ids.max()).sort("symbol").collect()
+    if not tape.filter(pl.col("last") - pl.col("first") + 1 != pl.col("len")).is_empty():
+        raise SystemExit(f"make demo: the tape has holes:\n{tape}")
+    print(tape)
+    return dict(tape.select("symbol", "len").iter_rows())
+
+
+def _grown(lake: Path, before: dict[str, int]) -> bool:
+    now = tf.open(lake).table("trades").group_by("symbol").len().collect()
+    return all(count >= before[symbol] + MORE for symbol, count in now.iter_rows())
+
+
+def _notebook(env: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        convert = ["-m", "jupyter", "nbconvert", "--to", "notebook", "--execute", "--output-dir", out]
+        subprocess.run([sys.executable, *convert, "notebooks/first_look.ipynb"], cwd=ROOT, env=env, check=True)
+
+
+def _tell_logs(data: Path) -> None:
+    for log in sorted(data.glob("demo/logs/*.log")):
+        print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-15:], sep="\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
