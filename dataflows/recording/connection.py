@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import BINARY, CONT, TEXT
+from websockets.frames import DATA_OPCODES, TEXT, Frame
 from websockets.protocol import Event
 
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
@@ -39,41 +39,32 @@ class Owner(Protocol):
 class _Socket(ClientConnection):
     """Hands each message on as it is parsed: at full speed a queue and a coroutine per message cost more than parsing."""
 
-    take: Callable[[bytes], None] | None = None
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.frames = 0
         self.pongs = 0
         self._early: list[bytes] = []
         self._fragments: list[bytes] = []
+        self._take: Callable[[bytes], None] = self._early.append
 
     def process_event(self, event: Event) -> None:
-        opcode = getattr(event, "opcode", None)
-        if opcode is TEXT or opcode is BINARY or opcode is CONT:
+        if event.__class__ is Frame and event.opcode is TEXT and event.fin:
             self.frames += 1
-            if event.fin and not self._fragments:  # type: ignore[union-attr]  # a data opcode: it is a Frame
-                self._hand_on(bytes(event.data))  # type: ignore[union-attr]
-                return
-            self._fragments.append(bytes(event.data))  # type: ignore[union-attr]
-            if event.fin:  # type: ignore[union-attr]
-                self._hand_on(b"".join(self._fragments))
-                self._fragments = []
-            return
-        super().process_event(event)
-
-    def _hand_on(self, message: bytes) -> None:
-        if self.take is None:
-            self._early.append(message)
+            self._take(bytes(event.data))
+        elif not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
         else:
-            self.take(message)
+            self._fragments.append(bytes(event.data))
+            if event.fin:
+                self.frames += 1
+                self._take(b"".join(self._fragments))
+                self._fragments.clear()
 
     def begin(self, take: Callable[[bytes], None]) -> None:
         """Hand on what came before anyone was told of this connection, and from now on everything."""
         for message in self._early:
             take(message)
-        self._early.clear()
-        self.take = take
+        self._take = take
 
     def ponged(self, _: object) -> None:
         self.pongs += 1

@@ -210,7 +210,8 @@ class Intake:
         """Write the queue; what comes in meanwhile makes the next one."""
         group = self._queue[:]
         written = len(group)
-        writing = asyncio.get_running_loop().run_in_executor(self._pool, self.writer.write, group)
+        laid_out = self.writer.group(group)  # here, so that the thread does not contend for the interpreter
+        writing = asyncio.get_running_loop().run_in_executor(self._pool, self.writer.append, laid_out)
         cancelled = not await _outlast(writing)
         try:
             writing.result()

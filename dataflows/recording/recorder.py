@@ -80,8 +80,12 @@ class Recorder:
 
     def taker(self, number: int) -> Callable[[bytes], None]:
         """Return what journals the frames of a connection."""
-        append, now_ns = self.intake.incoming.append, self.now_ns
-        return lambda frame: append((now_ns(), number, FRAME, frame))
+        append, now_ns, kind = self.intake.incoming.append, self.now_ns, FRAME
+
+        def take(frame: bytes) -> None:
+            append((now_ns(), number, kind, frame))
+
+        return take
 
     def join(self, station: Station, connection: Connection) -> int:
         """Return a number for a connection that opened: one that none has had for long."""

@@ -8,8 +8,9 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from pipelines.store.retention import consumed
 from pipelines.store.segment import HEADER, JournalError, Record, lay_out, segment_name, segment_number, segments
@@ -48,6 +49,14 @@ def lock(folder: Path) -> int:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+class Group(NamedTuple):
+    """Records as they will stand in a segment; groups are appended in the order they were made."""
+
+    first_ns: int
+    data: bytes
+    records: Sequence[Record | tuple[int, int, int, bytes]]
 
 
 class Writer:
@@ -110,25 +119,36 @@ class Writer:
         self.close()
 
     def write(self, records: Sequence[Record | tuple[int, int, int, bytes]]) -> None:
-        """Write a group of records at once, in a new segment where the present one is full or old.
+        """Write records as one group; see `group` and `append`."""
+        if records:
+            self.append(self.group(records))
+
+    def group(self, records: Sequence[Record | tuple[int, int, int, bytes]]) -> Group:
+        """Lay out records, at least one, to be appended next.
+
+        Raises
+        ------
+        ValueError
+            If a payload is longer than a record can be.
+        """
+        first_ns, data = max(records[0][0], self._last_ns), lay_out(records, self._last_ns)
+        self._last_ns = max(self._last_ns, *map(itemgetter(0), records))
+        return Group(first_ns, data, records)
+
+    def append(self, group: Group) -> None:
+        """Write a group at once, in a new segment where the present one is full or old.
 
         Raises
         ------
         WriteFailed
             If the volume took only part of it; a record that was cut is removed again.
-        ValueError
-            If a payload is longer than a record can be; nothing is written.
         """
-        if not records:
-            return
-        data = lay_out(records, self._last_ns)
-        first_ns = max(records[0][0], self._last_ns)
-        self._last_ns = max(self._last_ns, *(record[0] for record in records))
+        first_ns, data, records = group
         if self._born_ns is not None and (
             self.size + len(data) > self._segment_bytes or first_ns - self._born_ns >= self._segment_ns
         ):
             self._rotate(first_ns)
-        written, fault = self._append(memoryview(data))
+        written, fault = self._fill(memoryview(data))
         if fault is not None:
             ends = list(accumulate(HEADER + len(record[3]) for record in records))
             whole = bisect_right(ends, written)
@@ -161,7 +181,7 @@ class Writer:
             self._fd = -1
         os.close(self._lock)
 
-    def _append(self, view: memoryview) -> tuple[int, OSError | None]:
+    def _fill(self, view: memoryview) -> tuple[int, OSError | None]:
         done = 0
         try:
             while done < len(view):

@@ -57,14 +57,14 @@ def lay_out(records: Sequence[Record | tuple[int, int, int, bytes]], floor_ns: i
     parts: list[bytes] = []
     add, check, pack, crc32 = parts.append, _CHECK.pack, _META.pack, zlib.crc32  # looked up once: this is a hot loop
     for recv_ns, connection, kind, payload in records:
-        floor_ns = max(floor_ns, recv_ns)
+        floor_ns = recv_ns if recv_ns > floor_ns else floor_ns  # noqa: FURB136  a call to max costs a fifth of all this
+        size = len(payload)
+        if size > MAX_PAYLOAD:
+            raise ValueError(f"a journal record was {size} bytes long; at most {MAX_PAYLOAD} fit")
         meta = pack(floor_ns, connection, kind)
-        add(check(len(payload), crc32(payload, crc32(meta))))
+        add(check(size, crc32(payload, crc32(meta))))
         add(meta)
         add(payload)
-    longest = max(map(len, parts), default=0)
-    if longest > MAX_PAYLOAD:
-        raise ValueError(f"a journal record was {longest} bytes long; at most {MAX_PAYLOAD} fit")
     return b"".join(parts)
 
 
