@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -166,7 +167,9 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="folder of journal, lake, recovery store, Dagster home and logs")
     lake: str | None = Field(None, description="path or s3:// URL; default <data>/lake")
     shard: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    venues: dict[Annotated[str, AfterValidator(_venue)], Venue] = Field(default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))})
+    venues: dict[Annotated[str, AfterValidator(_venue)], Venue] = Field(
+        default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))}
+    )
     endpoints: dict[str, str] = Field(
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
@@ -224,15 +227,33 @@ def load(**overrides: Any) -> Settings:
         With every fault found: unknown venues and keys, values out of range, a file that is no YAML.
     """
     path = os.environ.get("TAPEFLOW_CONFIG", CONFIG)
+    faults: list[str] = []
     try:
+        faults += _unknown(path)
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError([f"{path}: {_place(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]) from None
+        faults += [f"{path}: {_place(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
     except PydanticSettingsError as error:
-        raise SettingsError([f"a TAPEFLOW_ variable is not as it should be: {error}; lists and maps are written as JSON"]) from None
+        fault = f"a TAPEFLOW_ variable is not as it should be: {error}; lists and maps are written as JSON"
+        raise SettingsError([*faults, fault]) from None
     except yaml.YAMLError as error:
         raise SettingsError([f"{path}: no valid YAML: {' '.join(str(error).split())}"]) from None
+    if faults:
+        raise SettingsError(faults)
     return settings
+
+
+def _unknown(path: str) -> list[str]:
+    """Return a fault for each top-level key of the file that is no setting; the model ignores them for the sake of `.env`."""
+    said = yaml.safe_load(Path(path).read_bytes()) if Path(path).is_file() else {}
+    if not isinstance(said, dict | None) or not all(isinstance(key, str) for key in said or ()):
+        raise SettingsError([f"{path}: holds no settings by name, like `shard: main`; `tapeflow init` writes an example"])
+    faults = []
+    for key in said or ():
+        if key not in Settings.model_fields:
+            near = difflib.get_close_matches(key, Settings.model_fields, 1)
+            faults.append(f"{path}: {key}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return faults
 
 
 def refuse_scaled_clock(settings: Settings) -> None:
@@ -245,7 +266,8 @@ def refuse_scaled_clock(settings: Settings) -> None:
     """
     others = [name for name in settings.venues if name != "demo"]
     if settings.demo.speed != 1 and others:
-        raise SettingsError([f"demo.speed is {settings.demo.speed:g}: {', '.join(others)} cannot run on a scaled clock; set it to 1"])
+        speed = f"demo.speed is {settings.demo.speed:g}"
+        raise SettingsError([f"{speed}: {', '.join(others)} cannot run on a scaled clock; set it to 1"])
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

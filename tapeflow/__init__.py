@@ -23,7 +23,7 @@ except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
 
 
-def open(path: str | Path | None = None) -> Lake:
+def open(path: str | Path | None = None) -> Lake:  # noqa: A001 - read as tf.open
     """Open a lake to read from.
 
     Parameters

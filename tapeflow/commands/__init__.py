@@ -23,9 +23,7 @@ LakeOption = Annotated[
 ]
 DemoOption = Annotated[bool, typer.Option("--demo", help="Use the demo's settings and data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SymbolOption = Annotated[
-    str | None, typer.Option(metavar="SYMBOL", help="Like BTC-USDT, or the venue's own name for it.")
-]
+SymbolOption = Annotated[str | None, typer.Option(metavar="SYMBOL", help="Like BTC-USDT, or the venue's own name for it.")]
 VenueOption = Annotated[str | None, typer.Option(metavar="VENUE", help="Like binance-spot; needed if several have the symbol.")]
 StartOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="From this time on, like 2024-07-19 or 2024-07-19T06:30Z; UTC.")

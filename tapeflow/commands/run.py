@@ -14,7 +14,9 @@ from tapeflow.logs import configure
 if TYPE_CHECKING:
     from pipelines.jobs import Job
 
-SourcesArgument = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Captures, archives or journal; together one tape.")]
+SourcesArgument = Annotated[
+    list[Path], typer.Argument(metavar="SOURCE...", help="Captures, archives or journal; together one tape.")
+]
 TapeVenueOption = Annotated[str, typer.Option("--venue", metavar="VENUE", help="Whose frames or trades they are.")]
 TapeSymbolOption = Annotated[
     str | None, typer.Option("--symbol", metavar="SYMBOL", help="Take this one alone; needed where the source does not say.")
@@ -82,7 +84,8 @@ def replay(
     from dataflows.replay import replay as run_replay
 
     if speed != "max":
-        raise Refusal(f"--speed {speed}: only max is known; the demo exchange plays a recording at a speed (demo.recording)", status=2)
+        known = "only max is known; the demo exchange plays a recording at a speed (demo.recording)"
+        raise Refusal(f"--speed {speed}: {known}", status=2)
     job = _job(sources, venue, symbol, lake, bucket_volume, complete=complete, replace=replace)
     _finish(job, lambda watch: run_replay(job, lambda engine: watch(engine.stored)), json=json)
 
@@ -140,7 +143,8 @@ def _job(
 
     chosen = settings()
     try:
-        kernels = Kernels.model_validate(chosen.kernels.model_dump() | {"bucket_volume": bucket_volume or chosen.kernels.bucket_volume})
+        told = {"bucket_volume": bucket_volume} if bucket_volume else {}
+        kernels = Kernels.model_validate(chosen.kernels.model_dump() | told)
         source = open_source(sources, venue=venue, symbol=symbol)
     except ValidationError as error:
         raise Refusal(f"--bucket-volume {bucket_volume}: {error.errors()[0]['msg']}", status=2) from None

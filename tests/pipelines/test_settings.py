@@ -1,0 +1,62 @@
+"""Faults of the settings are told all at once, misspelled keys among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import Settings, SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Read settings from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
+    return tmp_path
+
+
+def faults(text: str) -> list[str]:
+    Path("tapeflow.yaml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load()
+    return refused.value.faults
+
+
+def test_a_misspelled_setting_is_named_with_the_nearest() -> None:
+    assert faults("venue:\n  binance-spot: {symbols: [BTC-USDT]}\n") == [
+        "tapeflow.yaml: venue: unknown setting; did you mean venues?"
+    ]
+
+
+def test_a_setting_that_resembles_none_is_named_alone() -> None:
+    assert faults("zzz: 1\n") == ["tapeflow.yaml: zzz: unknown setting"]
+
+
+@pytest.mark.parametrize("text", ["7: 1\n", "- data\n", "data\n"])
+def test_a_file_that_names_no_settings_is_refused(text: str) -> None:
+    assert "holds no settings by name" in faults(text)[0]
+
+
+def test_unknown_settings_are_told_together_with_wrong_ones() -> None:
+    found = faults("prots: {dagster: 1}\nports: {dagster: 0}\nvenues: {mars: {symbols: [A]}}\n")
+    assert found[0] == "tapeflow.yaml: prots: unknown setting; did you mean ports?"
+    assert [fault.split(": ")[1] for fault in found] == ["prots", "venues.mars", "ports.dagster"]
+
+
+def test_unknown_settings_are_told_together_with_a_wrong_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_VENUES", "{")
+    assert [fault.split(" ")[0] for fault in faults("prots: {}\n")] == ["tapeflow.yaml:", "a"]
+
+
+def test_an_env_file_may_hold_names_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEFLOW_SHARD", raising=False)
+    Path(".env").write_text("SLACK_BOT_TOKEN=x\nTAPEFLOW_SHARD=mine\n")
+    assert load().shard == "mine"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_file_is_the_defaults(text: str) -> None:
+    Path("tapeflow.yaml").write_text(text)
+    assert load() == Settings()
