@@ -31,7 +31,7 @@ class BigTrades:
 
     def plant(self, i: int, notionals: list[float]) -> None:
         """Begin instrument `i` with the sweeps of earlier dates, oldest first."""
-        self.ring[i, : len(notionals)] = notionals
+        anomalies.logs(np.array(notionals), self.ring[i])
         self.count[i] = len(notionals)
 
     def feed(self, rows: Rows, instruments: list[Instrument]) -> list[alerts.Alert]:

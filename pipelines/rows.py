@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.kernels.bar import Bars
-from pipelines.kernels.wide import join
+from pipelines.kernels.bar import FIGURES, Bars, figures
 from pipelines.market import DAY_US, TABLES, TIME, Flag
-from pipelines.tape import Rows
+from pipelines.tape import Rows, joined
 
-_EXACT = np.uint64(1 << 53)
-_ZERO = np.uint64(0)
-_QUALITIES = np.array(["complete", "repaired", "late", "gap"])
+_QUALITIES = ["complete", "repaired", "late", "gap"]
 
-
-def ratio(hi: npt.NDArray[np.uint64], lo: npt.NDArray[np.uint64], divisor: list[int]) -> npt.NDArray[np.float64]:
-    """Return (hi, lo) / divisor, correctly rounded.
-
-    Parameters
-    ----------
-    hi, lo : uint64, (n,)
-        Limbs of the numerators.
-    divisor : list of int, n
-        Positive.
-    """
-    small = np.array([min(d, 1 << 53) for d in divisor], np.uint64)
-    exact = (hi == _ZERO) & (lo < _EXACT) & (small < _EXACT)
-    out = lo.astype(np.float64) / small.astype(np.float64)
-    for k in np.flatnonzero(~exact):
-        out[k] = join(hi[k], lo[k]) / divisor[k]
-    return out
-
-
-def scaled(hi: npt.NDArray[np.uint64], lo: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return (hi, lo) * 10**-places, correctly rounded; places: int64, (n,)."""
-    exact = (hi == _ZERO) & (lo < _EXACT) & (places <= 22)
-    out = lo.astype(np.float64) / 10.0 ** np.minimum(places, 22)
-    for k in np.flatnonzero(~exact):
-        out[k] = join(hi[k], lo[k]) / 10 ** int(places[k])
-    return out
+Closed = tuple[str, int, Bars]
+"""Bars that closed: their name, the place of a time bar in market.BAR_WIDTHS_US (-1: no time bar), and the bars."""
 
 
 def time(us: npt.NDArray[np.int64]) -> pa.Array:
     """Return microseconds since 1970 as a column of times."""
-    return pa.array(us, pa.int64()).cast(TIME)
+    return pa.array(us, pa.int64()).view(TIME)
 
 
 def date(us: npt.NDArray[np.int64]) -> pa.Array:
     """Return the UTC dates of microseconds since 1970."""
-    return pa.array((us // DAY_US).astype(np.int32), pa.int32()).cast(pa.date32())
+    return pa.array((us // DAY_US).astype(np.int32), pa.int32()).view(pa.date32())
 
 
 def words(values: list[str], index: npt.NDArray[np.integer]) -> pa.Array:
@@ -68,16 +44,21 @@ def or_null(values: npt.NDArray[np.float64]) -> pa.Array:
     return pa.array(values, pa.float64(), mask=np.isnan(values))
 
 
-def table(name: str, columns: dict[str, pa.Array]) -> pa.Table:
+def table(name: str, columns: dict[str, list[Any] | pa.Array]) -> pa.Table:
     """Return rows of table `name` in the order and types of its schema (date and venue included)."""
-    schema = TABLES[name].lake_schema
-    return pa.table(
-        [
-            pa.array(columns[f.name], f.type) if isinstance(columns[f.name], list) else columns[f.name].cast(f.type)
-            for f in schema
-        ],
-        schema=schema,
-    )
+    schema = _schema(name)
+    return pa.table([_typed(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+@cache
+def _schema(name: str) -> pa.Schema:
+    return TABLES[name].lake_schema
+
+
+def _typed(column: list[Any] | pa.Array, type_: pa.DataType) -> pa.Array:
+    if isinstance(column, list):
+        return pa.array(column, type_)
+    return column if column.type == type_ else column.cast(type_)
 
 
 def trades(rows: Rows, venues: list[str], symbols: list[str], tapes: list[str]) -> pa.Table:
@@ -99,7 +80,7 @@ def trades(rows: Rows, venues: list[str], symbols: list[str], tapes: list[str]) 
             "ts": ts,
             "end": ts,
             "seq": pa.array(rows["seq"]),
-            "recv_ts": pa.array(recv, pa.int64(), mask=recv == 0).cast(TIME),
+            "recv_ts": pa.array(recv, pa.int64(), mask=recv == 0).view(TIME),
             "price": pa.array(rows["price"]),
             "size": pa.array(rows["size"]),
             "contracts": or_null(rows["contracts"]),
@@ -115,48 +96,37 @@ def trades(rows: Rows, venues: list[str], symbols: list[str], tapes: list[str]) 
 
 
 def bars(
-    closed: Bars,
-    name: str,
-    level: int,
+    closed: list[Closed],
     venues: list[str],
     symbols: list[str],
     price_places: npt.NDArray[np.int64],
     size_places: npt.NDArray[np.int64],
 ) -> pa.Table:
-    """Return closed bars as rows of table `bars`.
-
-    `level` is the place of a time bar in market.BAR_WIDTHS_US (-1: no time bar); places are by instrument.
-    """
-    n = closed.size
-    instrument = closed["instrument"]
-    pp, sp = price_places[instrument], size_places[instrument]
-    tens = [10 ** int(p) for p in pp]
-    volumes = [join(hi, lo) for hi, lo in zip(closed["volume_hi"], closed["volume_lo"], strict=True)]
-    late = (closed["late"] >> level) & 1 == 1 if level >= 0 else closed["late"] < 0
-    quality = np.where(closed["gap"], 3, np.where(late, 2, np.where(closed["repaired"], 1, 0)))
-    prices = {f: pa.array(closed[f] / 10.0**pp) for f in ("open", "high", "low", "close")}
+    """Return closed bars as rows of table `bars`; venues, symbols and places are by instrument."""
+    names, levels, parts = zip(*closed, strict=True)
+    bar = joined(parts)
+    which = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+    level = np.array(levels)[which]
+    late = (level >= 0) & (bar["late"] >> np.maximum(level, 0) & 1 == 1)
+    quality = np.where(bar["gap"], 3, np.where(late, 2, np.where(bar["repaired"], 1, 0)))
+    computed = np.empty((len(FIGURES), bar.size))
+    figures(bar, price_places, size_places, computed)
     return table(
         "bars",
         {
-            "date": date(closed["ts"]) if level >= 0 else date(closed["end"] - closed["partial"]),
-            "venue": words(venues, instrument),
-            "symbol": words(symbols, instrument),
-            "bar": constant(name, n),
-            "ts": time(closed["ts"]),
-            "first_id": pa.array(closed["first_id"]),
-            "end": time(closed["end"]),
-            "threshold": or_null(closed["threshold"]),
-            **prices,
-            "volume": pa.array(scaled(closed["volume_hi"], closed["volume_lo"], sp)),
-            "buy_volume": pa.array(scaled(closed["buy_hi"], closed["buy_lo"], sp)),
-            "notional": pa.array(scaled(closed["notional_hi"], closed["notional_lo"], pp + sp)),
-            "vwap": pa.array(
-                ratio(closed["notional_hi"], closed["notional_lo"], [v * t for v, t in zip(volumes, tens, strict=True)])
-            ),
-            "trades": pa.array(closed["trades"]),
-            "fills": pa.array(closed["fills"]),
-            "last_id": pa.array(closed["last_id"]),
-            "partial": pa.array(closed["partial"]),
-            "quality": words(_QUALITIES.tolist(), quality),
+            "date": date(np.where(level >= 0, bar["ts"], bar["end"] - bar["partial"])),
+            "venue": words(venues, bar["instrument"]),
+            "symbol": words(symbols, bar["instrument"]),
+            "bar": words(list(names), which),
+            "ts": time(bar["ts"]),
+            "first_id": pa.array(bar["first_id"]),
+            "end": time(bar["end"]),
+            "threshold": or_null(bar["threshold"]),
+            **{name: pa.array(column) for name, column in zip(FIGURES, computed, strict=True)},
+            "trades": pa.array(bar["trades"]),
+            "fills": pa.array(bar["fills"]),
+            "last_id": pa.array(bar["last_id"]),
+            "partial": pa.array(bar["partial"]),
+            "quality": words(_QUALITIES, quality),
         },
     )

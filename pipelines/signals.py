@@ -21,12 +21,10 @@ from pipelines.kernels.wide import join, split
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Instrument
 from pipelines.reference import BARS_A_DAY, Volumes, rounded
 from pipelines.settings import Kernels
-from pipelines.tape import TRADE, VOID, Rows
+from pipelines.tape import Rows, joined
 
-PRICE_PLACES = 12
-SIZE_PLACES = 8
-MOST_NOTIONAL = 1e15
-"""Decimal places of price and size, and price x size, beyond which a trade is refused: sums must fit in 128 bits."""
+PASS = 8192
+"""Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
 
 _Item = TypeVar("_Item", bound=np.generic)
 _FOREVER = np.iinfo(np.int64).max
@@ -67,6 +65,7 @@ class Signals:
         self.surges = Surges(kernels.detectors.volume_surge)
         self.known_alerts: frozenset[str] = frozenset()
         self._out: list[tuple[str, pa.Table]] = []
+        self._closed: list[to_rows.Closed] = []
         self.configure(kernels)
 
     def configure(self, kernels: Kernels) -> None:
@@ -117,6 +116,7 @@ class Signals:
 
     def take(self) -> list[tuple[str, pa.Table]]:
         """Return the (table, rows) made since the last call."""
+        self._write_bars()
         out, self._out = self._out, []
         return out
 
@@ -125,46 +125,26 @@ class Signals:
 
         rows in order of receipt; those that do not fit become voids.
         """
-        traded = rows["kind"] == TRADE
         unfit = np.zeros(rows.size, np.bool_)
-        instrument = np.ascontiguousarray(rows["instrument"][traded])
-        prices, sizes = np.ascontiguousarray(rows["price"][traded]), np.ascontiguousarray(rows["size"][traded])
-        odd = prices * sizes >= MOST_NOTIONAL
         price, size = self.price_places.copy(), self.size_places.copy()
-        decimals.widen(prices, instrument, price, PRICE_PLACES, odd)
-        decimals.widen(sizes, instrument, size, SIZE_PLACES, odd)
+        decimals.widen(rows, price, size, unfit)
         for i in np.flatnonzero((price > self.price_places) | (size > self.size_places)):
             self._rescale(int(i), int(price[i]), int(size[i]))
-        if odd.any():
-            unfit[traded] = odd
-            rows["kind"][unfit] = VOID
         return unfit
 
     def feed(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Feed rows in tape order, made ready by `prepare`; return which were too large beside others' finer steps."""
-        refused = self._to_integers(rows)
+        unfit = np.zeros(rows.size, np.bool_)
         at = 0
         while at < rows.size:
-            part = rows[at:]
+            part = rows[at : at + PASS]
+            decimals.to_integers(part, self.price_places, self.size_places, unfit[at:])
             n = clock.admit(part, self.clock)
             self._run(part[:n])
             if n < part.size:
-                row, places = part[n], self.size_places.copy()
-                self._begin_date(int(row["instrument"]), int(row["eff"]) // DAY_US * DAY_US, float(row["price"]))
-                if (places != self.size_places).any():
-                    refused[at + n :] |= self._to_integers(part[n:])
+                self._begin_date(int(part["instrument"][n]), int(part["eff"][n]) // DAY_US * DAY_US, float(part["price"][n]))
             at += n
-        return refused
-
-    def _to_integers(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        instrument = np.ascontiguousarray(rows["instrument"])
-        for value, places, integer in (("price", self.price_places, "ticks"), ("size", self.size_places, "lots")):
-            out = np.empty(rows.size, np.int64)
-            decimals.mantissas(np.ascontiguousarray(rows[value]), instrument, places, out)
-            rows[integer] = out
-        refused: npt.NDArray[np.bool_] = (rows["kind"] == TRADE) & ((rows["ticks"] <= 0) | (rows["lots"] <= 0))
-        rows["kind"][refused] = VOID
-        return refused
+        return unfit
 
     def finish(self) -> None:
         """End a bounded tape: open time bars close; other open bars and buckets are written only of a whole date."""
@@ -227,7 +207,10 @@ class Signals:
                 self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional)))
 
     def _volume(self, closed: bar.Bars) -> npt.NDArray[np.float64]:
-        return to_rows.scaled(closed["volume_hi"], closed["volume_lo"], self.size_places[closed["instrument"]])
+        figures: npt.NDArray[np.float64] = np.empty((len(bar.FIGURES), closed.size))
+        bar.figures(closed, self.price_places, self.size_places, figures)
+        volume: npt.NDArray[np.float64] = figures[bar.FIGURES.index("volume")]
+        return volume
 
     def _begin_date(self, i: int, day: int, price: float) -> None:
         """Close what may not cross midnight, and fix the thresholds of the new date."""
@@ -274,6 +257,8 @@ class Signals:
         """Bring the state of instrument `i` to finer steps; no output changes by it."""
         ticks = 10 ** (price_places - int(self.price_places[i]))
         lots = 10 ** (size_places - int(self.size_places[i]))
+        if ticks > 1 or lots > 1:
+            self._write_bars()
         self.price_places[i], self.size_places[i] = price_places, size_places
         if ticks > 1 or lots > 1:
             for state in (*self.levels.values(), *self.measured.values()):
@@ -292,9 +277,14 @@ class Signals:
 
     def _bars(self, name: str, level: int, closed: bar.Bars) -> None:
         if closed.size:
+            self._closed.append((name, level, joined([closed])))
+
+    def _write_bars(self) -> None:
+        """Turn the bars that closed into rows, at the steps of price and size they were counted in."""
+        if self._closed:
             venues, symbols = [x.venue for x in self.instruments], [x.symbol for x in self.instruments]
-            table = to_rows.bars(closed, name, level, venues, symbols, self.price_places, self.size_places)
-            self._out.append(("bars", table))
+            self._out.append(("bars", to_rows.bars(self._closed, venues, symbols, self.price_places, self.size_places)))
+            self._closed = []
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
         if closed.size:

@@ -6,6 +6,7 @@ bars) or a void (an id that is used up but bears no trade that can be kept, such
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -54,6 +55,12 @@ def empty(n: int) -> Rows:
     rows["fills"] = 1
     rows["counted"] = True
     return rows
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return arrays of one structured type as one (numpy's own `concatenate` copies field by field, ten times slower)."""
+    bytes_of = f"V{parts[0].itemsize}"
+    return np.concatenate([part.view(bytes_of) for part in parts]).view(parts[0].dtype)
 
 
 class Fault(NamedTuple):

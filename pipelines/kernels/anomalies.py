@@ -32,38 +32,49 @@ SURGE = np.dtype([("bar", np.int64), ("z", np.float64), ("rvol", np.float64), ("
 
 
 @njit(cache=True)
-def _moments(values, count):
-    """Return mean and standard deviation (ddof 1) of the values of a full ring, oldest first."""
-    n = values.size
+def _moments(ring, count):
+    """Return mean and standard deviation (ddof 1) of the values of a full ring, added up from the oldest on."""
+    n = ring.size
+    oldest = count % n
     total = 0.0
-    for j in range(count - n, count):
-        total += values[j % n]
+    for j in range(oldest, n):
+        total += ring[j]
+    for j in range(oldest):
+        total += ring[j]
     mean = total / n
     squares = 0.0
-    for j in range(count - n, count):
-        squares += (values[j % n] - mean) ** 2
+    for j in range(oldest, n):
+        squares += (ring[j] - mean) ** 2
+    for j in range(oldest):
+        squares += (ring[j] - mean) ** 2
     return mean, math.sqrt(squares / (n - 1))
 
 
 @njit(cache=True)
-def _judge(sweep, ring, count, least_z, floor, out, found):
-    """Test a finished sweep, then let it enter the baseline; return how many were found."""
+def _may_reach(ring, value, least_z):
+    """Whether the z of `value` against a full ring can be `least_z`: quicker than `_moments`, and never wrongly no.
+
+    With d the differences to `value`: z >= least_z where mean(d) < 0 and (n - 1) mean(d)^2 >= least_z^2 (sum d^2 - n
+    mean(d)^2). The sums run in four lanes, so that no addition waits for the one before; 1 in 1,000 covers their rounding.
+    """
     n = ring.size
-    if count >= n and sweep.notional >= floor:
-        logs = np.empty(n, np.float64)
-        for j in range(n):
-            logs[j] = math.log(ring[(count + j) % n])
-        mean, deviation = _moments(logs, n)
-        if deviation > 0.0:
-            z = (math.log(sweep.notional) - mean) / deviation
-            if z >= least_z:
-                out[found] = sweep
-                out[found].z = z
-                out[found].mean = mean
-                out[found].deviation = deviation
-                found += 1
-    ring[count % n] = sweep.notional
-    return found
+    a = b = c = d = aa = bb = cc = dd = 0.0
+    for j in range(0, n - n % 4, 4):
+        p, q, r, s = ring[j] - value, ring[j + 1] - value, ring[j + 2] - value, ring[j + 3] - value
+        a, b, c, d = a + p, b + q, c + r, d + s
+        aa, bb, cc, dd = aa + p * p, bb + q * q, cc + r * r, dd + s * s
+    for j in range(n - n % 4, n):
+        a += ring[j] - value
+        aa += (ring[j] - value) ** 2
+    mean = (a + b + c + d) / n
+    return mean < 0.0 and 1.001 * (n - 1) * mean * mean >= least_z * least_z * (aa + bb + cc + dd - n * mean * mean)
+
+
+@njit(cache=True)
+def logs(notionals, ring):
+    """Write ln(notional) of past sweeps to a ring, as `big_trades` does."""
+    for j in range(notionals.size):
+        ring[j] = math.log(notionals[j])
 
 
 @njit(cache=True)
@@ -71,9 +82,10 @@ def big_trades(rows, sweeps, ring, count, least_z, floor, out):
     """Find sweeps whose z of ln(notional) against the W sweeps before is at least `least_z`; return how many.
 
     rows: ROW, (n,), in tape order. sweeps: SWEEP, (instruments,), the open ones. ring: float64, (instruments, W),
-    notional of the last sweeps; count: int64, (instruments,). floor: least notional, quote currency. out: SWEEP,
+    ln(notional) of the last sweeps; count: int64, (instruments,). floor: least notional, quote currency. out: SWEEP,
     (n,). A sweep ends with the next trade of another time or side, or when the clock is past it by the grace.
     """
+    n = ring.shape[1]
     found = 0
     for k in range(rows.size):
         row = rows[k]
@@ -86,7 +98,17 @@ def big_trades(rows, sweeps, ring, count, least_z, floor, out):
         else:
             continue
         if sweep.trades > 0 and over:
-            found = _judge(sweep, ring[i], count[i], least_z, floor, out, found)
+            log = math.log(sweep.notional)
+            if count[i] >= n and sweep.notional >= floor and _may_reach(ring[i], log, least_z):
+                mean, deviation = _moments(ring[i], count[i])
+                z = (log - mean) / deviation if deviation > 0.0 else 0.0
+                if z >= least_z:
+                    out[found] = sweep
+                    out[found].z = z
+                    out[found].mean = mean
+                    out[found].deviation = deviation
+                    found += 1
+            ring[i, count[i] % n] = log
             count[i] += 1
             sweep.trades = 0
         if row.kind == CLOCK:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipelines.kernels.wide import add, product
+from pipelines.kernels.wide import add, product, quotient, split
 from pipelines.market import Flag
 
 BAR = np.dtype(
@@ -36,6 +36,7 @@ BAR = np.dtype(
     ]
 )
 SUMS = ("volume", "buy", "notional")
+FIGURES = ("open", "high", "low", "close", "volume", "buy_volume", "notional", "vwap")
 
 Bars = npt.NDArray[np.void]
 """An array of `BAR`."""
@@ -43,6 +44,7 @@ Bars = npt.NDArray[np.void]
 _REPAIRED = int(Flag.REPAIRED)
 _AFTER_GAP = int(Flag.AFTER_GAP)
 _ZERO = np.uint64(0)
+_TENS = np.array([split(10**e) for e in range(39)], np.uint64)
 
 
 @njit(cache=True, inline="always")
@@ -75,8 +77,7 @@ def extend(bar, row):
     bar.high = max(bar.high, row.ticks)
     bar.low = min(bar.low, row.ticks)
     bar.volume_hi, bar.volume_lo = add(bar.volume_hi, bar.volume_lo, _ZERO, lots)
-    if row.side > 0:
-        bar.buy_hi, bar.buy_lo = add(bar.buy_hi, bar.buy_lo, _ZERO, lots)
+    bar.buy_hi, bar.buy_lo = add(bar.buy_hi, bar.buy_lo, _ZERO, np.uint64(row.lots * (1 + row.side) >> 1))
     hi, lo = product(row.ticks, row.lots)
     bar.notional_hi, bar.notional_lo = add(bar.notional_hi, bar.notional_lo, hi, lo)
     bar.trades += 1
@@ -100,3 +101,27 @@ def merge(bar, child):
     bar.repaired |= child.repaired
     bar.gap |= child.gap
     bar.late |= child.late
+
+
+@njit(cache=True)
+def figures(bars, price_places, size_places, out):
+    """Write the `FIGURES` of bars in units of quote and base, each rounded to a double once.
+
+    bars: BAR, (n,). price_places, size_places: int64, (instruments,), ticks and lots as decimal places. out: float64,
+    (FIGURES, n).
+    """
+    for k in range(bars.size):
+        bar = bars[k]
+        price, size = price_places[bar.instrument], size_places[bar.instrument]
+        tick_hi, tick_lo = _TENS[price, 0], _TENS[price, 1]
+        lot_hi, lot_lo = _TENS[size, 0], _TENS[size, 1]
+        out[0, k] = quotient(_ZERO, np.uint64(bar.open), tick_hi, tick_lo)
+        out[1, k] = quotient(_ZERO, np.uint64(bar.high), tick_hi, tick_lo)
+        out[2, k] = quotient(_ZERO, np.uint64(bar.low), tick_hi, tick_lo)
+        out[3, k] = quotient(_ZERO, np.uint64(bar.close), tick_hi, tick_lo)
+        out[4, k] = quotient(bar.volume_hi, bar.volume_lo, lot_hi, lot_lo)
+        out[5, k] = quotient(bar.buy_hi, bar.buy_lo, lot_hi, lot_lo)
+        out[6, k] = quotient(bar.notional_hi, bar.notional_lo, _TENS[price + size, 0], _TENS[price + size, 1])
+        ticks_hi, ticks_lo = product(bar.volume_lo, tick_lo)
+        ticks_hi += bar.volume_hi * tick_lo
+        out[7, k] = quotient(bar.notional_hi, bar.notional_lo, ticks_hi, ticks_lo)

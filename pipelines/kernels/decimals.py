@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipelines.tape import TRADE, VOID
+
+PRICE_PLACES = 12
+SIZE_PLACES = 8
+MOST_NOTIONAL = 1e15
+"""Decimal places of price and size, and price x size, beyond which a trade is refused: sums must fit in 128 bits."""
 MOST_PLACES = 18
 LIMIT = 1 << 53
 """Mantissas at a value's own exponent stay below this, where doubles hold integers exactly."""
@@ -31,39 +37,61 @@ def _places(value):
 
 
 @njit(cache=True)
-def widen(values, instrument, exponents, most, unfit):
-    """Raise `exponents` so that they hold every value; mark those that need more than `most` places.
-
-    values: float64, (n,), positive. instrument: int32, (n,). exponents: int64, (instruments,), changed in place.
-    unfit: bool, (n,), set where a value has more digits than 15 or more places than `most`.
-    """
-    for k in range(values.size):
-        e = exponents[instrument[k]]
-        m = np.rint(values[k] * _TENS[e])
-        if m < LIMIT and m / _TENS[e] == values[k]:
-            continue
-        own = _places(values[k])
-        if own < 0 or own > most:
-            unfit[k] = True
-        elif own > e:
-            exponents[instrument[k]] = own
+def _enough(value, places, most):
+    """Return `places`, or as many more as `value` needs; -1 if it has more than `most`, or more digits than 15."""
+    m = np.rint(value * _TENS[places])
+    if m < LIMIT and m / _TENS[places] == value:
+        return places
+    own = _places(value)
+    return max(own, places) if 0 <= own <= most else -1
 
 
 @njit(cache=True)
-def mantissas(values, instrument, exponents, out):
-    """Write each value as an integer at its instrument's exponent; -1 where it does not fit.
+def widen(rows, price_places, size_places, unfit):
+    """Raise the places of each instrument so that they hold its prices and sizes; what cannot be kept becomes a void.
 
-    values: float64, (n,), positive. instrument: int32, (n,). exponents: int64, (instruments,). out: int64, (n,).
+    rows: ROW, (n,), in any order. price_places, size_places: int64, (instruments,), changed in place. unfit: bool,
+    (n,), set where a trade has more digits than 15, more places or a greater notional than is kept.
     """
-    for k in range(values.size):
-        e = exponents[instrument[k]]
-        m = np.rint(values[k] * _TENS[e])
-        if m < LIMIT and m / _TENS[e] == values[k]:
-            out[k] = np.int64(m)
+    for k in range(rows.size):
+        row = rows[k]
+        if row.kind != TRADE:
             continue
-        own = _places(values[k])
-        out[k] = -1
-        if 0 <= own <= e:
-            m = np.rint(values[k] * _TENS[own])
-            if m < WIDEST / _TENS[e - own]:
-                out[k] = np.int64(m) * _TEN[e - own]
+        i = row.instrument
+        price, size = _enough(row.price, price_places[i], PRICE_PLACES), _enough(row.size, size_places[i], SIZE_PLACES)
+        if price < 0 or size < 0 or row.price * row.size >= MOST_NOTIONAL:
+            unfit[k] = True
+            row.kind = VOID
+        else:
+            price_places[i], size_places[i] = price, size
+
+
+@njit(cache=True)
+def _mantissa(value, places):
+    """Return `value` as an integer of that many places; -1 where it does not fit."""
+    m = np.rint(value * _TENS[places])
+    if m < LIMIT and m / _TENS[places] == value:
+        return np.int64(m)
+    own = _places(value)
+    if 0 <= own <= places:
+        m = np.rint(value * _TENS[own])
+        if m < WIDEST / _TENS[places - own]:
+            return np.int64(m) * _TEN[places - own]
+    return np.int64(-1)
+
+
+@njit(cache=True)
+def to_integers(rows, price_places, size_places, unfit):
+    """Set `ticks` and `lots` of trades; those that do not fit become voids.
+
+    rows: ROW, (n,). price_places, size_places: int64, (instruments,). unfit: bool, (n,), set where one did not fit.
+    """
+    for k in range(rows.size):
+        row = rows[k]
+        if row.kind != TRADE:
+            continue
+        row.ticks = _mantissa(row.price, price_places[row.instrument])
+        row.lots = _mantissa(row.size, size_places[row.instrument])
+        if row.ticks <= 0 or row.lots <= 0:
+            unfit[k] = True
+            row.kind = VOID

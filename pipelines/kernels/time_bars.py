@@ -11,7 +11,7 @@ from numba import njit
 
 from pipelines.kernels.bar import begin, extend, merge
 from pipelines.market import Flag
-from pipelines.tape import CLOCK
+from pipelines.tape import CLOCK, TRADE
 
 SECOND = 1_000_000
 _AFTER_GAP = int(Flag.AFTER_GAP)
@@ -27,14 +27,17 @@ def seconds(rows, open_bars, out):
     closed = 0
     for k in range(rows.size):
         row = rows[k]
+        traded = row.kind == TRADE and row.counted
+        if not traded and row.kind != CLOCK:
+            continue
         bar = open_bars[row.instrument]
-        if bar.trades > 0 and row.eff >= bar.end and (row.kind == CLOCK or row.counted):
+        if bar.trades > 0 and row.eff >= bar.end:
             if row.kind == CLOCK and (row.flags & _AFTER_GAP) != 0:
                 bar.gap = True
             out[closed] = bar
             closed += 1
             bar.trades = 0
-        if row.kind == CLOCK or not row.counted:
+        if not traded:
             continue
         if bar.trades == 0:
             start = row.eff // SECOND * SECOND

@@ -73,8 +73,7 @@ def buckets(rows, open_buckets, targets, scales, out):
             piece = min(rest, target - bucket.volume)
             rest -= piece
             bucket.volume += piece
-            if row.side > 0:
-                bucket.buy += piece
+            bucket.buy += piece if row.side > 0 else 0
             bucket.squares += (piece / scale) * (row.lots / scale)
             bucket.end = row.eff
             bucket.last_id = row.trade_id

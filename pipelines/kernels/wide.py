@@ -11,7 +11,10 @@ from numba import njit
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _ONE = np.uint64(1)
+_TOP = np.uint64(63)
 _ZERO = np.uint64(0)
+_DOUBLES = np.uint64(1 << 53)
+"""Integers below this are doubles."""
 
 
 @njit(cache=True, inline="always")
@@ -37,6 +40,26 @@ def add(hi, lo, more_hi, more_lo):
 def at_least(hi, lo, than_hi, than_lo):
     """Return whether (hi, lo) >= (than_hi, than_lo); all uint64."""
     return hi > than_hi or (hi == than_hi and lo >= than_lo)
+
+
+@njit(cache=True)
+def quotient(hi, lo, by_hi, by_lo):
+    """Return (hi, lo) / (by_hi, by_lo) as the nearest double, ties to even; all uint64, the divisor below 2**127."""
+    if hi == _ZERO and by_hi == _ZERO and lo < _DOUBLES and by_lo < _DOUBLES:
+        return lo / by_lo
+    digits, exponent = _ZERO, 128  # long division: a bit of the quotient at a time, until there are two more than a double has
+    rest_hi, rest_lo = _ZERO, _ZERO
+    while digits < _DOUBLES << _ONE and exponent > -1000:
+        rest_hi, rest_lo = rest_hi << _ONE | rest_lo >> _TOP, rest_lo << _ONE | hi >> _TOP
+        hi, lo = hi << _ONE | lo >> _TOP, lo << _ONE
+        digits <<= _ONE
+        exponent -= 1
+        if at_least(rest_hi, rest_lo, by_hi, by_lo):
+            rest_hi, rest_lo = rest_hi - by_hi - (_ONE if rest_lo < by_lo else _ZERO), rest_lo - by_lo
+            digits |= _ONE
+    if hi | lo | rest_hi | rest_lo:
+        digits |= _ONE  # whatever is left decides only a tie
+    return digits * 2.0**exponent
 
 
 def join(hi: int, lo: int) -> int:

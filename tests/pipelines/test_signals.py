@@ -229,6 +229,18 @@ def test_partial_rows_end_at_midnight_and_enter_no_window() -> None:
     assert second[len(second) - len(begins)]["vpin_flag"] is not None, "the window runs on across midnight"
 
 
+@pytest.mark.parametrize(("price", "size"), [(100.0, 0.123456789), (1e9, 1e9)])
+def test_a_trade_that_cannot_be_kept_exactly_feeds_nothing(price: float, size: float) -> None:
+    tape = tapes.rows(5, 300, instruments=1)
+    tape["price"][100], tape["size"][100] = price, size
+    made = tapes.signals()
+    unfit = made.prepare(tape)
+    assert np.flatnonzero(unfit).tolist() == [100]
+    made.feed(tape)
+    made.finish()
+    assert tapes.gather(made.take()) == tapes.run(tapes.signals(), np.delete(tapes.rows(5, 300, instruments=1), 100))
+
+
 def test_big_trades_are_what_the_definition_says() -> None:
     tape = tapes.rows(11, 2000, instruments=1)
     made: Signals = tapes.signals()
