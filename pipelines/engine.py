@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines import ledger
 from pipelines import rows as to_rows
+from pipelines.account import Account
 from pipelines.kernels import clock
 from pipelines.market import DAY_US, Flag, Instrument
 from pipelines.records import (
@@ -34,7 +36,7 @@ from pipelines.records import (
 )
 from pipelines.resequencer import Resequencer
 from pipelines.seed import Seeds
-from pipelines.settings import Kernels, digest
+from pipelines.settings import Kernels
 from pipelines.signals import Signals
 from pipelines.sources import Piece
 from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
@@ -103,10 +105,10 @@ class Engine:
         self.connections: dict[int, str] = {}
         self.strict = bool(shard)
         self.journal_ns = 0
+        self.begun_ns = 0
         self.minute = 0
         self.stored = 0
-        self.seen: set[tuple[str, str]] = set()
-        self.klines_until: dict[tuple[int, str], int] = {}
+        self.account = Account()
         self.counts: Counter[str] = Counter()
         self.seeds = seeds
         self._out: list[tuple[str, pa.Table]] = []
@@ -155,7 +157,7 @@ class Engine:
         if self.seeds is not None:
             planted = self.seeds.plant(self.signals, self.index[key])
             if planted:
-                self.note(instrument.venue, "seed", planted, self.journal_ns or self.seeds.before * 1000)
+                self.account.note(instrument.venue, "seed", planted, self.journal_ns or self.seeds.before * 1000)
         return self.index[key]
 
     # --- input
@@ -186,13 +188,11 @@ class Engine:
         if piece.batch is not None:
             return self.feed(piece.batch)
         if piece.rows is not None:
-            venue, rows = self.venues[0], piece.rows.rows
-            texts = dict(zip(piece.rows.faults, piece.refused, strict=True))
-            where = [(name, f.frame, texts[f], self.journal_ns) for f in piece.rows.faults]
-            self._quarantine(venue, piece.rows.faults, where)
-            rows = self._of_known(venue, piece.rows)
-            lines = rows["frame"].copy()
-            self._order(rows, lambda k: (name, int(lines[k]), b"", 0))
+            faults, texts = piece.rows.faults, iter(piece.refused)
+            self._refuse(self.venues[0], faults, lambda line: (name, line, next(texts), self.begun_ns))
+            rows = self._of_known(self.venues[0], piece.rows)
+            lines, ts = rows["frame"].copy(), rows["ts"].copy()
+            self._order(rows, lambda k: (name, int(lines[k]), b"", int(ts[k]) * 1000))
             if rows.size:
                 self.journal_ns = max(self.journal_ns, int(rows["recv_ns"][-1]) or int(rows["ts"][-1]) * 1000)
         return self._take()
@@ -207,20 +207,7 @@ class Engine:
         """Take settings, and note them in `inputs`."""
         if self.signals.kernels != kernels:
             self.signals.configure(kernels)
-        self.note("all", kind, kernels.canonical(), journal_ns)
-
-    def note(self, venue: str, kind: str, value: bytes, journal_ns: int) -> None:
-        """Write an input to table `inputs`, once."""
-        if (kind, digest(venue.encode() + value)) not in self.seen:
-            self.seen.add((kind, digest(venue.encode() + value)))
-            self._out.append(("inputs", ledger.inputs(venue, kind, value, journal_ns)))
-
-    def describe(self, instrument: Instrument, journal_ns: int) -> None:
-        """Write an instrument to table `instruments`, when it is new or was described otherwise."""
-        key = ("instrument", digest(repr(instrument).encode()))
-        if key not in self.seen:
-            self.seen.add(key)
-            self._out.append(("instruments", ledger.instrument(instrument, journal_ns)))
+        self.account.note("all", kind, kernels.canonical(), journal_ns)
 
     # --- records
 
@@ -237,13 +224,14 @@ class Engine:
         rows = parts[0] if len(parts) == 1 else np.concatenate([empty(0), *parts])
         if len(parts) > 1:
             rows = rows[np.argsort(rows["frame"], kind="stable")]
-        self._order(rows, lambda k: _origin(batch, int(rows["frame"][k])))
+        frames = rows["frame"].copy()
+        self._order(rows, lambda k: _origin(batch)(int(frames[k])))
 
     def _frames(self, batch: Batch, connection: int, where: npt.NDArray[np.int64]) -> Rows:
         venue = self.connections.get(connection) or (self.venues[0] if not self.strict and self.venues else "")
         if not venue:
             faults = [Fault(int(k), f"connection {connection} was never announced") for k in where]
-            self._refuse("unknown", faults, batch)
+            self._refuse("unknown", faults, _origin(batch))
             return empty(0)
         whole = where.size == len(batch.payload)
         payload = batch.payload if whole else [batch.payload[k] for k in where]
@@ -253,7 +241,7 @@ class Engine:
         if not whole:
             decoded.rows["frame"] = where[decoded.rows["frame"]]
             decoded = decoded._replace(faults=[f._replace(frame=int(where[f.frame])) for f in decoded.faults])
-        self._refuse(venue, decoded.faults, batch)
+        self._refuse(venue, decoded.faults, _origin(batch))
         decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
         return self._of_known(venue, decoded, batch)
 
@@ -274,7 +262,7 @@ class Engine:
                     Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
                     for r in rows[~known]
                 ]
-                self._refuse(venue, odd, batch)
+                self._refuse(venue, odd, _origin(batch))
             rows = rows[known]
         rows["instrument"] = index[rows["instrument"]]
         return rows
@@ -293,7 +281,8 @@ class Engine:
         try:
             self._take_control(Kind(int(kind)), payload, now, int(batch.connection[at]), batch, at)
         except (msgspec.DecodeError, ValueError) as error:
-            self._refuse("unknown", [Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")], batch)
+            fault = Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")
+            self._refuse("unknown", [fault], _origin(batch))
 
     def _take_control(self, kind: Kind, payload: bytes, now: int, connection: int, batch: Batch, at: int) -> None:
         match kind:
@@ -323,28 +312,22 @@ class Engine:
         for r in record.instruments:
             instrument = Instrument(record.venue, r.symbol, r.native, r.base, r.quote, r.tick, r.lot, r.status)
             self.add(instrument, self._tape(record.venue))
-            self.describe(instrument, now)
+            self.account.describe(instrument, now)
 
     def _reference(self, record: Reference, payload: bytes, now: int) -> None:
         i = self.index.get((record.venue, record.symbol))
         if i is not None:
             day = int(np.datetime64(record.date, "us").astype(np.int64))
             self.signals.volumes.record(i, day, record.adv, record.adv_notional)
-            self.note(record.venue, "reference", payload, now)
+            self.account.note(record.venue, "reference", payload, now)
 
     def _klines(self, payload: bytes, now: int) -> None:
         head, body = split_head(payload)
         record = msgspec.json.decode(head, type=Klines)
         i = self.index.get((record.venue, record.symbol))
-        if i is None:
-            return
-        candles = venue_named(record.venue).parse_klines(body)
-        until = self.klines_until.get((i, record.interval), 0)
-        end = candles["end"].cast(pa.int64()).to_numpy()
-        fresh = candles.filter(pa.array((end > until) & (end <= now // 1000)))
-        if fresh.num_rows:
-            self.klines_until[i, record.interval] = int(end[end <= now // 1000].max())
-            self._out.append(("klines", ledger.klines(self.signals.instruments[i], record.interval, fresh)))
+        if i is not None:
+            candles = venue_named(record.venue).parse_klines(body)
+            self.account.candles(self.signals.instruments[i], record.interval, candles, now)
 
     def _repair(self, payload: bytes, batch: Batch, at: int) -> None:
         head, body = split_head(payload)
@@ -353,9 +336,9 @@ class Engine:
         decoded.rows["frame"] = at
         decoded.rows["recv_ns"] = batch.recv_ns[at]
         decoded.rows["flags"] |= int(Flag.REPAIRED)
-        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], batch)
+        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], _origin(batch))
         rows = self._of_known(record.venue, decoded, batch)
-        self._order(rows, lambda _: _origin(batch, at))
+        self._order(rows, lambda _: _origin(batch)(at))
 
     def _gap(self, kind: Kind, gap: Gap, now: int) -> None:
         i = self.index.get((gap.venue, gap.symbol))
@@ -377,22 +360,23 @@ class Engine:
             return
         refused = np.zeros(rows.size, np.bool_)
         if clock.screen(rows, self.venue_of, self.venue_clocks, refused):
-            self._refuse_rows(rows, refused, "it was stamped more than 10 s ahead of its receipt", origin)
+            self._refuse_rows(rows, "it was stamped more than 10 s ahead of its receipt", origin, np.flatnonzero(refused))
         unfit = self.signals.prepare(rows)
         if unfit.any():
-            self._refuse_rows(rows, unfit, "its price or size has more digits, or is larger, than can be kept exactly", origin)
+            self._refuse_rows(rows, "its price or size has more digits than can be kept exactly", origin, np.flatnonzero(unfit))
         self._admit(self.resequencer.push(rows, self.venue_of))
 
     def _admit(self, rows: Rows) -> None:
         """Run the kernels over rows in tape order, and store the trades."""
         for stray in self.resequencer.take_strays():
-            self._refuse_stray(stray)
+            self._refuse_rows(stray, "its id was far from the ids around it", _by_row(stray), np.zeros(1, np.int64))
         if rows.size and self.from_day:
             rows = rows[(rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day)]
         if rows.size:
             unfit = self.signals.feed(rows)
             if unfit.any():
-                self._refuse_rows(rows, unfit, "it was too large beside the finer steps of other trades", _nowhere)
+                reason = "it was too large beside the finer steps of other trades"
+                self._refuse_rows(rows, reason, _by_row(rows), np.flatnonzero(unfit))
             kept = rows["kind"] == TRADE
             trades = rows if kept.all() else rows[kept]
             if trades.size:
@@ -404,26 +388,17 @@ class Engine:
         if gaps:
             self._out.append(("gaps", ledger.gaps(gaps, self.signals.instruments)))
 
-    def _refuse(self, venue: str, faults: list[Fault], batch: Batch) -> None:
+    def _refuse(self, venue: str, faults: Sequence[Fault], where: Callable[[int], ledger.Where]) -> None:
         if faults:
-            self._quarantine(venue, faults, [_origin(batch, f.frame) for f in faults])
-
-    def _quarantine(self, venue: str, faults: list[Fault], where: list[ledger.Where]) -> None:
-        if faults:
-            self.counts["quarantined"] += len(faults)
             symbols = {native: self.signals.instruments[i].symbol for (v, native), i in self.index.items() if v == venue}
-            self._out.append(("quarantine", ledger.quarantine(venue, faults, where, symbols)))
+            self.account.refuse(venue, faults, [where(f.frame) for f in faults], symbols)
 
-    def _refuse_rows(self, rows: Rows, refused: npt.NDArray[np.bool_], reason: str, origin: ledger.Origin) -> None:
-        for k in np.flatnonzero(refused):
+    def _refuse_rows(self, rows: Rows, reason: str, origin: ledger.Origin, at: npt.NDArray[np.int64]) -> None:
+        """Refuse the rows at the places `at`."""
+        for k in at.tolist():
             instrument = self.signals.instruments[int(rows["instrument"][k])]
-            fault = Fault(0, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
-            self._quarantine(instrument.venue, [fault], [origin(int(k))])
-
-    def _refuse_stray(self, row: Rows) -> None:
-        instrument = self.signals.instruments[int(row["instrument"][0])]
-        fault = Fault(0, f"its id {int(row['trade_id'][0])} was far from the ids around it", instrument.native)
-        self._quarantine(instrument.venue, [fault], [("", int(row["frame"][0]), b"", int(row["recv_ns"][0]))])
+            fault = Fault(k, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
+            self._refuse(instrument.venue, [fault], origin)
 
     def _cover(self, batch: Batch, at: int) -> None:
         """Write a coverage row per venue at the start of a minute of journal time."""
@@ -435,22 +410,24 @@ class Engine:
             self._out.append(("coverage", ledger.coverage(venue, self.shard, minute_us, offset, *place, self.stored)))
 
     def _take(self) -> Output:
-        out = [*self._out, *self.signals.take()]
+        out = [*self._out, *self.account.take(), *self.signals.take()]
         self._out = []
         if self.from_day:
             first = pa.scalar(np.datetime64(self.from_day // DAY_US, "D").item())
             out = [(name, rows.filter(pc.greater_equal(rows["date"], first))) for name, rows in out]
         self.counts["duplicates"] = self.resequencer.duplicates
+        self.counts["quarantined"] = self.account.refused
         return Output(out, self.journal_ns)
 
 
-def _nowhere(_: int) -> ledger.Where:
-    return "", 0, b"", 0
+def _origin(batch: Batch) -> ledger.Origin:
+    """Return where each record of a batch stands: segment, offset, payload, receive time."""
+    return lambda at: (batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at]))
 
 
-def _origin(batch: Batch, at: int) -> ledger.Where:
-    """Return where a record stands: segment, offset, payload, receive time."""
-    return batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at])
+def _by_row(rows: Rows) -> ledger.Origin:
+    """Return what rows that have left their batch say of themselves."""
+    return lambda k: ("", int(rows["trade_id"][k]), b"", int(rows["recv_ns"][k]) or int(rows["ts"][k]) * 1000)
 
 
 def day_us(date: str) -> int:

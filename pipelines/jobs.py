@@ -81,14 +81,14 @@ class Job(NamedTuple):
         self.lake.create()
         first = first_us(self.source)
         engine = Engine(self.kernels, origin="history", complete=self.complete, seeds=Seeds(self.lake, first))
-        engine.journal_ns = first * 1000
+        engine.journal_ns = engine.begun_ns = first * 1000
         engine.tape_of_venue[self.source.venue] = self.source.tape
         engine.settle(self.kernels, first * 1000)
         for instrument in self.source.instruments:
             engine.add(instrument, self.source.tape)
-            engine.describe(instrument, first * 1000)
+            engine.account.describe(instrument, first * 1000)
         told = json.dumps(self.metadata | {"digest": self.source.digest}).encode()
-        engine.note(self.source.venue, "source", told, first * 1000)
+        engine.account.note(self.source.venue, "source", told, first * 1000)
         return engine
 
     def done(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ def _us(*ns: int) -> npt.NDArray[np.int64]:
     return np.array(ns, np.int64) // 1000
 
 
-def quarantine(venue: str, faults: list[Fault], where: list[Where], symbols: dict[str, str]) -> pa.Table:
+def quarantine(venue: str, faults: Sequence[Fault], where: Sequence[Where], symbols: dict[str, str]) -> pa.Table:
     """Return refused input as rows of table `quarantine`; `symbols` maps native names."""
     ts = time(_us(*(w[3] for w in where)))
     return table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -116,7 +117,7 @@ class Lake(Commits):
         if self._snapshot(table.name) is None:
             frame = pl.LazyFrame(pa.Table.from_batches([], table.lake_schema))
         else:
-            frame = pl.scan_delta(self._uri(table.name))
+            frame = pl.scan_delta(self._uri(table.name), use_pyarrow=self._is_quoted)
         for column, op, value in self._conditions(table, symbol, venue, start, end, equal):
             bound = pl.lit(value)
             here = pl.col(column)
@@ -148,7 +149,13 @@ class Lake(Commits):
         if delta is None:
             return []
         predicate = " and ".join(f"{column} {op} {_literal(value)}" for column, op, value in wanted)
-        return sorted(delta.file_uris(file_pruning_predicate=predicate) if predicate else delta.file_uris())
+        found = delta.file_uris(file_pruning_predicate=predicate) if predicate else delta.file_uris()
+        return sorted(unquote(uri) if self._is_quoted else uri for uri in found)
+
+    @property
+    def _is_quoted(self) -> bool:
+        """Whether the log gives paths in another form than the file system: polars' own reader does not undo that."""
+        return "://" not in self.root and quote(self.root) != self.root
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Run SQL over all tables in DuckDB, in UTC, and return the rows (`.pl()`, `.df()`, `.fetchall()`, `.show()`).

@@ -33,8 +33,15 @@ def archive(path: Path, seed: int, day: int, first_id: int, n: int = 4000) -> in
     return first_id + n
 
 
-def job(lake: Path, *paths: Path, venue: str = "binance-usdm", kernels: Kernels = tapes.KERNELS, complete: bool = True,
-        replace: bool = False, symbol: str | None = None) -> Job:
+def job(
+    lake: Path,
+    *paths: Path,
+    venue: str = "binance-usdm",
+    kernels: Kernels = tapes.KERNELS,
+    complete: bool = True,
+    replace: bool = False,
+    symbol: str | None = None,
+) -> Job:
     return Job(open_source(paths, venue=venue, symbol=symbol), kernels, Lake(lake), complete=complete, replace=replace)
 
 
@@ -44,7 +51,7 @@ def contents(lake: Path) -> dict[str, pl.DataFrame]:
     frames = {}
     for name in COMPARED:
         table = TABLES[name]
-        frames[name] = opened.table(name + "_history" if table.newest else name).collect().sort(list(table.key) + ["end"])
+        frames[name] = opened.table(name + "_history" if table.newest else name).collect().sort(*table.key, "end")
     return frames
 
 
@@ -107,7 +114,7 @@ def test_a_load_begun_again_ends_in_the_same_lake(tmp_path: Path, days: list[Pat
 def test_rows_of_another_job_are_refused_unless_replaced(tmp_path: Path, days: list[Path]) -> None:
     load(job(tmp_path / "lake", *days))
     archive(days[1], 77, 1, 4001)
-    with pytest.raises(JobError, match="AAA-USDT-PERP on 2023-11-16.*--replace"):
+    with pytest.raises(JobError, match=r"AAA-USDT-PERP on 2023-11-16.*--replace"):
         load(job(tmp_path / "lake", days[1]))
     load(job(tmp_path / "lake", days[1], replace=True))
     ours, whole = contents(tmp_path / "lake"), contents(tmp_path / "lake")["trades"]
@@ -133,6 +140,8 @@ def test_bad_lines_are_quarantined_with_file_and_line(tmp_path: Path, days: list
     refused = contents(tmp_path / "lake")["quarantine"].to_dicts()
     assert [(r["segment"], r["offset"]) for r in refused] == [(days[0].name, 11)]
     assert contents(tmp_path / "lake")["trades"].height == 3999
+    load(job(tmp_path / "in pieces", days[0]), size=7)
+    assert_same(tmp_path / "lake", tmp_path / "in pieces", "quarantine")
 
 
 def test_a_capture_with_a_hole_is_marked(tmp_path: Path) -> None:
