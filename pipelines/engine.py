@@ -43,7 +43,7 @@ from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
-VERSION = 1
+VERSION = 2
 """Of the snapshot; a store of another version is refused."""
 MINUTE_NS = 60_000_000_000
 _DATA = (Kind.FRAME, Kind.HEARTBEAT)

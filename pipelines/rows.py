@@ -31,6 +31,8 @@ def date(us: npt.NDArray[np.int64]) -> pa.Array:
 
 def words(values: list[str], index: npt.NDArray[np.integer]) -> pa.Array:
     """Return `values[index]` as a column of strings."""
+    if index.size and (index == index[0]).all():
+        return constant(values[int(index[0])], index.size)
     return pa.array(values, pa.string()).take(pa.array(index))
 
 

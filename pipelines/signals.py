@@ -29,6 +29,7 @@ PASS = 8192
 _Item = TypeVar("_Item", bound=np.generic)
 _FOREVER = np.iinfo(np.int64).max
 _PRICES = ("open", "high", "low", "close")
+_WIDER = np.array(list(BAR_WIDTHS_US.values())[1:], np.int64)
 _MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
 
 
@@ -56,10 +57,10 @@ class Signals:
         self.first_day = np.zeros(0, np.int64)
         self.price_places = np.zeros(0, np.int64)
         self.size_places = np.zeros(0, np.int64)
-        self.levels = {name: np.zeros(0, bar.BAR) for name in BAR_WIDTHS_US}
-        self.measured: dict[str, bar.Bars] = {}
+        self.levels = np.zeros((len(BAR_WIDTHS_US), 0), bar.BAR)
         self.thresholds: dict[str, list[Decimal | None]] = {}
-        self.limits: dict[str, npt.NDArray[np.uint64]] = {}
+        self.measured = np.zeros((0, 0), bar.BAR)
+        self.limits = np.zeros((0, 0, 2), np.uint64)
         self.bucketing: dict[str, Bucketing] = {}
         self.big_trades = BigTrades(kernels.detectors.big_trade)
         self.surges = Surges(kernels.detectors.volume_surge)
@@ -74,9 +75,10 @@ class Signals:
         self.volumes.bucket_volume = kernels.bucket_volume
         names = [b for b in kernels.bars if b not in BAR_WIDTHS_US]
         n = len(self.instruments)
-        self.measured = {b: self.measured.get(b, np.zeros(n, bar.BAR)) for b in names}
+        before = [list(self.thresholds).index(b) if b in self.thresholds else -1 for b in names]
+        self.measured = _chosen(self.measured, before, n)
+        self.limits = _chosen(self.limits, before, n)
         self.thresholds = {b: self.thresholds.get(b, [None] * n) for b in names}
-        self.limits = {b: self.limits.get(b, np.zeros((n, 2), np.uint64)) for b in names}
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
         if kernels.detectors.big_trade != self.big_trades.settings:
             self.big_trades = BigTrades(kernels.detectors.big_trade)
@@ -103,9 +105,9 @@ class Signals:
         self.first_day = _longer(self.first_day, n)
         self.first_day[n - 1] = _FOREVER
         self.price_places, self.size_places = _longer(self.price_places, n), _longer(self.size_places, n)
-        self.levels = {name: _longer(state, n) for name, state in self.levels.items()}
-        self.measured = {name: _longer(state, n) for name, state in self.measured.items()}
-        self.limits = {name: _longer(state, n) for name, state in self.limits.items()}
+        self.levels = _longer(self.levels, n, axis=1)
+        self.levels["threshold"] = np.nan
+        self.measured, self.limits = _longer(self.measured, n, axis=1), _longer(self.limits, n, axis=1)
         for texts in self.thresholds.values():
             texts.append(None)
         for bucketing in self.bucketing.values():
@@ -149,8 +151,9 @@ class Signals:
     def finish(self) -> None:
         """End a bounded tape: open time bars close; other open bars and buckets are written only of a whole date."""
         self.ending = True
-        open_seconds = self.levels["1s"][self.levels["1s"]["trades"] > 0]
-        self.levels["1s"]["trades"] = 0
+        seconds = self.levels[0]
+        open_seconds = seconds[seconds["trades"] > 0]
+        seconds["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
         self._alert(self.big_trades.finish(self.instruments))
         if self.complete:
@@ -160,37 +163,39 @@ class Signals:
     def _run(self, rows: Rows) -> None:
         if rows.size == 0:
             return
-        out = np.empty(rows.size, bar.BAR)
-        closed = time_bars.seconds(rows, self.levels["1s"], out)
-        self._roll_up(out[:closed], self._floor())
-        for name, state in self.measured.items():
-            measure = _MEASURES[name.partition(":")[0]]
-            self._bars(name, -1, out[: threshold_bars.threshold_bars(rows, state, self.limits[name], measure, out)])
+        seconds = np.empty(rows.size, bar.BAR)
+        self._roll_up(seconds[: time_bars.seconds(rows, self.levels[0], seconds)], self._floor())
+        self._measure(rows)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self._alert(self.big_trades.feed(rows, self.instruments))
+
+    def _measure(self, rows: Rows) -> None:
+        measures = np.array([_MEASURES[name.partition(":")[0]] for name in self.thresholds], np.int64)
+        out, closed = np.empty((measures.size, rows.size), bar.BAR), np.empty(measures.size, np.int64)
+        threshold_bars.threshold_bars(rows, self.measured, self.limits, measures, out, closed)
+        for name, bars, count in zip(self.thresholds, out, closed, strict=True):
+            self._bars(name, -1, bars[:count])
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
         floor: npt.NDArray[np.int64] = np.maximum(self.clock["closed"], self.clock["now"] // 1_000_000 * 1_000_000)
         return floor
 
-    def _roll_up(self, closed: bar.Bars, floor: npt.NDArray[np.int64]) -> None:
-        for level, (name, width) in enumerate(BAR_WIDTHS_US.items()):
-            if level > 0:
-                out = np.empty(closed.size + len(self.instruments), bar.BAR)
-                closed = out[: time_bars.roll(closed, floor, self.levels[name], width, out)]
-            if not closed.size:
-                if not (self.levels[name]["trades"] > 0).any() and level > 0:
-                    continue
-            else:
-                closed["threshold"] = np.nan
-                if name in self.kernels.bars:
-                    self._bars(name, level, closed)
-                if name == self.kernels.detectors.volume_surge.bar:
-                    self._alert(self.surges.feed(closed, self._volume(closed), self.instruments))
-                if name == "1d":
-                    self._complete_dates(closed)
+    def _roll_up(self, seconds: bar.Bars, floor: npt.NDArray[np.int64]) -> None:
+        out = np.empty((_WIDER.size, seconds.size + len(self.instruments)), bar.BAR)
+        closed = np.empty(_WIDER.size, np.int64)
+        time_bars.roll_up(seconds, floor, self.levels[1:], _WIDER, out, closed)
+        by_width = [seconds, *(bars[:count] for bars, count in zip(out, closed, strict=True))]
+        for level, (name, bars) in enumerate(zip(BAR_WIDTHS_US, by_width, strict=True)):
+            if not bars.size:
+                continue
+            if name in self.kernels.bars:
+                self._bars(name, level, bars)
+            if name == self.kernels.detectors.volume_surge.bar:
+                self._alert(self.surges.feed(bars, self._volume(bars), self.instruments))
+            if name == "1d":
+                self._complete_dates(bars)
 
     def _complete_dates(self, days: bar.Bars) -> None:
         """Note the volume of dates of which the tape holds everything; of a bounded tape they are sealed."""
@@ -214,8 +219,8 @@ class Signals:
 
     def _begin_date(self, i: int, day: int, price: float) -> None:
         """Close what may not cross midnight, and fix the thresholds of the new date."""
-        second = self.levels["1s"][i : i + 1].copy()
-        self.levels["1s"]["trades"][i] = 0
+        second = self.levels[0, i : i + 1].copy()
+        self.levels["trades"][0, i] = 0
         floor = self._floor()
         floor[i] = day
         self._roll_up(second[second["trades"] > 0], floor)
@@ -226,7 +231,7 @@ class Signals:
 
     def _close_short(self, i: int) -> None:
         end = int(self.clock["day"][i]) + DAY_US
-        for name, state in self.measured.items():
+        for name, state in zip(self.thresholds, self.measured, strict=True):
             if state["trades"][i] > 0:
                 state["partial"][i], state["end"][i] = True, end
                 self._bars(name, -1, state[i : i + 1].copy())
@@ -261,17 +266,17 @@ class Signals:
             self._write_bars()
         self.price_places[i], self.size_places[i] = price_places, size_places
         if ticks > 1 or lots > 1:
-            for state in (*self.levels.values(), *self.measured.values()):
+            for state in (*self.levels, *self.measured):
                 for name in _PRICES:
                     state[name][i] *= ticks
                 for name, factor in (("volume", lots), ("buy", lots), ("notional", ticks * lots)):
                     total = join(state[name + "_hi"][i], state[name + "_lo"][i]) if state["trades"][i] else 0
                     state[name + "_hi"][i], state[name + "_lo"][i] = split(total * factor)
-        for name, texts in self.thresholds.items():
+        for m, (name, texts) in enumerate(self.thresholds.items()):
             text = texts[i]
             exponent = 0 if name.startswith("tick") else size_places if name == "volume" else size_places + price_places
-            self.limits[name][i] = split(-int(-text.scaleb(exponent) // 1)) if text is not None else (0, 0)
-            self.measured[name]["threshold"][i] = float(text) if text is not None else np.nan
+            self.limits[m, i] = split(-int(-text.scaleb(exponent) // 1)) if text is not None else (0, 0)
+            self.measured["threshold"][m, i] = float(text) if text is not None else np.nan
         for bucketing in self.bucketing.values():
             bucketing.rescale(i, lots, size_places)
 
@@ -298,6 +303,17 @@ class Signals:
             self._out.append(("alerts", alerts.rows(fresh, self.origin)))
 
 
-def _longer(state: npt.NDArray[_Item], n: int) -> npt.NDArray[_Item]:
-    more = np.zeros((n - len(state), *state.shape[1:]), state.dtype)
-    return np.concatenate([state, more])
+def _longer(state: npt.NDArray[_Item], n: int, axis: int = 0) -> npt.NDArray[_Item]:
+    """Return a state with room for `n` instruments, which are along `axis`."""
+    shape = list(state.shape)
+    shape[axis] = n - shape[axis]
+    return np.concatenate([state, np.zeros(shape, state.dtype)], axis)
+
+
+def _chosen(state: npt.NDArray[_Item], rows: list[int], n: int) -> npt.NDArray[_Item]:
+    """Return rows of a state over `n` instruments; -1 stands for one that is new."""
+    chosen = np.zeros((len(rows), n, *state.shape[2:]), state.dtype)
+    for k, row in enumerate(rows):
+        if row >= 0:
+            chosen[k] = state[row]
+    return chosen

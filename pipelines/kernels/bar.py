@@ -69,16 +69,21 @@ def begin(bar, row, ts, end):
 
 
 @njit(cache=True, inline="always")
-def extend(bar, row):
-    """Add the trade `row` to the open `bar`."""
-    lots = np.uint64(row.lots)
+def terms(row):
+    """Return what the trade `row` adds to the sums of a bar: lots, those bought, and ticks x lots as (hi, lo)."""
+    hi, lo = product(row.ticks, row.lots)
+    return np.uint64(row.lots), np.uint64(row.lots * (1 + row.side) >> 1), hi, lo
+
+
+@njit(cache=True, inline="always")
+def extend(bar, row, lots, bought, hi, lo):
+    """Add the trade `row` to the open `bar`; the rest are its `terms`."""
     bar.last_id = row.trade_id
     bar.close = row.ticks
     bar.high = max(bar.high, row.ticks)
     bar.low = min(bar.low, row.ticks)
     bar.volume_hi, bar.volume_lo = add(bar.volume_hi, bar.volume_lo, _ZERO, lots)
-    bar.buy_hi, bar.buy_lo = add(bar.buy_hi, bar.buy_lo, _ZERO, np.uint64(row.lots * (1 + row.side) >> 1))
-    hi, lo = product(row.ticks, row.lots)
+    bar.buy_hi, bar.buy_lo = add(bar.buy_hi, bar.buy_lo, _ZERO, bought)
     bar.notional_hi, bar.notional_lo = add(bar.notional_hi, bar.notional_lo, hi, lo)
     bar.trades += 1
     bar.fills += row.fills

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from pipelines.kernels.bar import begin, extend
+from pipelines.kernels.bar import begin, extend, terms
 from pipelines.kernels.wide import at_least
 from pipelines.tape import TRADE
 
@@ -23,31 +23,35 @@ _ZERO = np.uint64(0)
 
 
 @njit(cache=True)
-def threshold_bars(rows, open_bars, limits, measure, out):
-    """Feed rows to the open bars; return how many closed.
+def threshold_bars(rows, open_bars, limits, measures, out, closed):
+    """Feed rows to the open bars of several kinds.
 
-    rows: ROW, (n,), in tape order. open_bars: BAR, (instruments,), the state. limits: uint64, (instruments, 2), the
-    threshold as (hi, lo) in trades, lots or ticks x lots by `measure`; 0: no bars. out: BAR, (n,).
+    rows: ROW, (n,), in tape order. open_bars: BAR, (kinds, instruments), the state. limits: uint64, (kinds, instruments,
+    2), the thresholds as (hi, lo); 0: no bars. measures: int64, (kinds,): whether a threshold is in trades, lots or
+    ticks x lots. out: BAR, (kinds, n), receives the bars that close; closed: int64, (kinds,), how many did.
     """
-    closed = 0
+    closed[:] = 0
     for k in range(rows.size):
         row = rows[k]
-        hi, lo = limits[row.instrument, 0], limits[row.instrument, 1]
-        if row.kind != TRADE or not row.counted or (hi == _ZERO and lo == _ZERO):
+        if row.kind != TRADE or not row.counted:
             continue
-        bar = open_bars[row.instrument]
-        if bar.trades == 0:
-            begin(bar, row, row.eff, row.eff)
-        extend(bar, row)
-        bar.end = row.eff
-        if measure == TRADES:
-            reached = np.uint64(bar.trades) >= lo
-        elif measure == VOLUME:
-            reached = at_least(bar.volume_hi, bar.volume_lo, hi, lo)
-        else:
-            reached = at_least(bar.notional_hi, bar.notional_lo, hi, lo)
-        if reached:
-            out[closed] = bar
-            closed += 1
-            bar.trades = 0
-    return closed
+        lots, bought, value_hi, value_lo = terms(row)
+        for m in range(measures.size):
+            hi, lo = limits[m, row.instrument, 0], limits[m, row.instrument, 1]
+            if hi == _ZERO and lo == _ZERO:
+                continue
+            bar = open_bars[m, row.instrument]
+            if bar.trades == 0:
+                begin(bar, row, row.eff, row.eff)
+            extend(bar, row, lots, bought, value_hi, value_lo)
+            bar.end = row.eff
+            if measures[m] == TRADES:
+                reached = np.uint64(bar.trades) >= lo
+            elif measures[m] == VOLUME:
+                reached = at_least(bar.volume_hi, bar.volume_lo, hi, lo)
+            else:
+                reached = at_least(bar.notional_hi, bar.notional_lo, hi, lo)
+            if reached:
+                out[m, closed[m]] = bar
+                closed[m] += 1
+                bar.trades = 0

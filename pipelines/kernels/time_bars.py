@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from pipelines.kernels.bar import begin, extend, merge
+from pipelines.kernels.bar import begin, extend, merge, terms
 from pipelines.market import Flag
 from pipelines.tape import CLOCK, TRADE
 
@@ -42,13 +42,14 @@ def seconds(rows, open_bars, out):
         if bar.trades == 0:
             start = row.eff // SECOND * SECOND
             begin(bar, row, start, start + SECOND)
-        extend(bar, row)
+        lots, bought, hi, lo = terms(row)
+        extend(bar, row, lots, bought, hi, lo)
         bar.late |= row.late
     return closed
 
 
 @njit(cache=True)
-def roll(children, floor, open_bars, width, out):
+def _roll(children, floor, open_bars, width, out):
     """Roll closed bars up into bars of `width` us; return how many closed.
 
     children: BAR, (n,), in time order per instrument. floor: int64, (instruments,), no child that starts before it
@@ -75,3 +76,17 @@ def roll(children, floor, open_bars, width, out):
             closed += 1
             open_bars[i].trades = 0
     return closed
+
+
+@njit(cache=True)
+def roll_up(seconds, floor, open_bars, widths, out, closed):
+    """Roll closed one-second bars up into bars of each width from those of the width before.
+
+    seconds: BAR, (n,), in time order per instrument. floor: int64, (instruments,), as of `_roll`. open_bars: BAR,
+    (widths, instruments), the state. widths: int64, (widths,), us. out: BAR, (widths, n + instruments), receives the
+    bars that close; closed: int64, (widths,), how many did.
+    """
+    children = seconds
+    for w in range(widths.size):
+        closed[w] = _roll(children, floor, open_bars[w], widths[w], out[w])
+        children = out[w][: closed[w]]
