@@ -14,7 +14,7 @@ from pipelines.sources.captures import recognise as recognise_capture
 from pipelines.sources.files import first_line, magic
 from pipelines.sources.journals import Segment
 from pipelines.sources.pieces import Piece, Position, Scan, SourceError, SourceFile, SourceKind
-from pipelines.sources.tables import DUMP, TARDIS, Ccxt, Csv, archive_symbol
+from pipelines.sources.tables import DUMP, TARDIS, Ccxt, Csv, archive_symbol, is_whole
 from pipelines.store.journal import is_segment, segments
 from pipelines.venues import venue as venue_named
 from pipelines.venues.binance import Binance
@@ -57,6 +57,11 @@ class Source:
     digest: str
     _files: tuple[SourceFile, ...]
     _only: str | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every file is a venue's archive of whole days, by its name."""
+        return self.kind == "rows" and all(is_whole(path) for path in self.paths)
 
     def pieces(self, start: Position = START, size: int = SIZE) -> Iterator[Piece]:
         """Yield the tape from a position on, up to `size` lines at a time (of a journal, as it was read).

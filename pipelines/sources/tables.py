@@ -35,12 +35,18 @@ EXCHANGES: Final = {b"binance": "binance-spot", b"binance-futures": "binance-usd
 """Our names of tardis' exchanges."""
 
 _ARCHIVE_NAME = re.compile(r"([A-Z0-9_]+)-(?:aggTrades|trades)\b")
+_WHOLE_NAME = re.compile(r"[A-Z0-9_]+-(?:aggTrades|trades)-\d{4}-\d{2}(?:-\d{2})?\.(?:csv|zip)")
 
 
 def archive_symbol(path: Path) -> str | None:
     """Return the venue's own name of the symbol in an archive's file name, like `BTCUSDT-aggTrades-2026-11-19.zip`."""
     match = _ARCHIVE_NAME.match(path.name)
     return match[1] if match else None
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether an archive's file name says that it holds whole days: that of a day or a month."""
+    return _WHOLE_NAME.fullmatch(path.name) is not None
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _job(
         raise Refusal(f"--bucket-volume {bucket_volume}: {error.errors()[0]['msg']}", status=2) from None
     except ValueError as error:
         raise Refusal(str(error), status=2) from None
-    return Job(source, kernels, Lake(lake), complete=complete, replace=replace)
+    return Job(source, kernels, Lake(lake), complete=complete or source.whole, replace=replace)
 
 
 def _finish(job: Job, work: Callable[[Callable[[int], None]], None], *, json: bool) -> None:

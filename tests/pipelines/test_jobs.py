@@ -84,6 +84,12 @@ def test_days_loaded_one_by_one_equal_days_loaded_together(tmp_path: Path, days:
     assert second.sort("bucket")["vpin_flag"][0] is not None, "the window runs on across midnight"
 
 
+def test_an_archive_of_a_day_is_whole_by_its_name(tmp_path: Path, days: list[Path]) -> None:
+    assert job(tmp_path, *days).source.whole
+    part = days[0].rename(tmp_path / "AAAUSDT-aggTrades-part.csv")
+    assert not job(tmp_path, part, *days[1:]).source.whole
+
+
 def test_the_size_of_pieces_changes_nothing(tmp_path: Path, days: list[Path]) -> None:
     for size in (7, 1000, 10**6):
         load(job(tmp_path / str(size), *days[:2] if size > 7 else days[:1]), size=size)
