@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ def test_every_table_keeps_the_contract(table: Table) -> None:
 
 def test_each_width_of_a_bar_divides_the_next() -> None:
     widths = list(BAR_WIDTHS_US.values())
-    assert all(wide % narrow == 0 for narrow, wide in zip(widths, widths[1:], strict=False))
+    assert all(wide % narrow == 0 for narrow, wide in itertools.pairwise(widths))
 
 
 def test_flags_become_words() -> None:

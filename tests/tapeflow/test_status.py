@@ -230,3 +230,60 @@ def test_seals(house: House) -> None:
     assert faults(found) == ["demo 2026-03-02 is not sealed, due for 36 h"]
     seal(dt.date(2026, 3, 2))
     assert faults(house.gather()) == []
+
+
+def test_missing_volume_is_explained(house: House) -> None:
+    house.flow["instruments"][0]["adv_known"] = False
+    (note,) = house.gather().notes
+    assert "demo BTC-USDT: no average daily volume" in note
+
+
+def test_the_quick_way_opens_no_lake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.gather()
+    monkeypatch.setattr(status, "_lake", lambda *_: pytest.fail("opened the lake"))
+    line = headline(gather(house.settings, house.now, lake=False))
+    assert line == "2 of 2 running · 1,234 trades · last frame 0.5 s ago · backlog 0.2 s · 3 quarantined"
+
+
+def test_the_headline_names_what_is_down(house: House) -> None:
+    house.up["children"][0] = house.child("recorder", state="waiting", pid=None)
+    assert headline(house.gather()).startswith("1 of 2 running")
+    assert headline(house.gather()).endswith("recorder waiting")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (119, "119.0 s"), (120, "2.0 min"), (7199, "120 min"), (90_000, "25 h"), (1e7, "116 days")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert status.duration(seconds) == text
+
+
+def test_json_is_what_the_documentation_says(house: House) -> None:
+    found = json.loads(screen.as_json(house.gather()))
+    assert list(found) == [*Status.__struct_fields__, "faults"]
+    assert found["at"] == "2026-03-04T12:00:00Z"
+    assert found["processes"][0].keys() == {"name", "state", "pid", "restarts", "age_s"}
+    assert found["feeds"][0].keys() == {"venue", "symbols", "connected", "age_s", "lag_s"}
+    assert found["disk"].keys() == {"free_bytes", "journal_bytes", "journal_bytes_per_day", "days_left"}
+
+
+def test_the_screen_shows_it_all(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    house.gap("open", minutes=11, as_of=11)
+    screen.show(house.gather())
+    shown = capsys.readouterr().out
+    wanted = ("recorder", "running", "BTC-USDT", "gaps open 1", "quarantined 0", "backlog 0.2 s", "last seal none", "! gap in")
+    assert [text for text in wanted if text not in shown] == []
+
+
+def test_the_command_exits_with_1_when_something_is_wrong(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAPEFLOW_DATA", str(house.settings.data))
+    monkeypatch.setenv("TAPEFLOW_VENUES", '{"demo": {"symbols": ["BTC-USDT"]}}')
+    monkeypatch.setattr("tapeflow.commands.operate.time.time", lambda: house.now)
+    house.gather()
+    assert main(["status", "--json"]) == 0
+    house.write("flow", house.flow, age=31)
+    assert main(["status", "--json"]) == 1
+    assert "flow is hung" in capsys.readouterr().out
