@@ -6,8 +6,8 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
-from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "soak.md"
@@ -20,7 +20,7 @@ def main() -> int:
         [sys.executable, "-m", "pytest", "-m", "soak", "--timeout", "3600", f"--junit-xml={REPORT}"], cwd=ROOT, check=False
     ).returncode
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    cases = ElementTree.parse(REPORT).iter("testcase")  # noqa: S314 - written by pytest a moment ago
+    cases = ET.parse(REPORT).iter("testcase")
     lines = [
         "# Soak",
         "",
