@@ -32,7 +32,6 @@ def run(settings: Settings, reload: Callable[[], Settings] = load) -> int:
     int
         Exit status: 0 stopped, 1 failed as the log tells, 2 nothing could be recorded; stderr says why.
     """
-    log_json(settings.log_level)
     try:
         return asyncio.run(_main(settings, reload))
     except SettingsError as error:
@@ -70,16 +69,3 @@ async def _main(settings: Settings, reload: Callable[[], Settings]) -> int:
         server.shutdown()
     log.info("stopped", segment=recorder.writer.segment)
     return 0
-
-
-def log_json(level: str) -> None:
-    """Log JSON lines to stdout."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
