@@ -33,7 +33,11 @@ from pipelines.store.staging import LakeAhead
 log = structlog.get_logger()
 
 EPOCH = timedelta(seconds=1)
-_CHECK = "import sqlite3, sys; sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).execute('pragma quick_check').fetchone()[0] == 'ok' or sys.exit(1)"
+_CHECK = """
+import sqlite3, sys
+store = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+sys.exit(store.execute("pragma quick_check").fetchone()[0] != "ok")
+"""
 
 
 class RecoveryError(Exception):
@@ -114,7 +118,9 @@ def check(settings: Settings) -> Path:
         raise RecoveryError(_remedy(settings, "a rebuild was interrupted before the old rows were taken out"))
     if not files:
         if consumed(settings.journal_dir) is not None or _has_rows(settings):
-            raise RecoveryError(_remedy(settings, f"there is no recovery store at {store}, but shard {settings.shard} has written"))
+            raise RecoveryError(
+                _remedy(settings, f"there is no recovery store at {store}, but shard {settings.shard} has written")
+            )
         store.mkdir(parents=True, exist_ok=True)
         init_db_dir(store, 1)
         return store
@@ -131,7 +137,9 @@ def _has_rows(settings: Settings) -> bool:
 
 
 def _remedy(settings: Settings, what: str) -> str:
-    return f"{what}; run `tapeflow rebuild --from DATE` with the first date to make again from the journal ({settings.journal_dir})"
+    return (
+        f"{what}; run `tapeflow rebuild --from DATE` with the first date to make again from the journal ({settings.journal_dir})"
+    )
 
 
 class RebuildMark(msgspec.Struct, frozen=True):

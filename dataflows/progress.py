@@ -16,7 +16,6 @@ from pipelines.settings import Settings
 from pipelines.store.journal import behind
 from pipelines.store.retention import publish_consumed
 
-ROWS = Counter("tapeflow_rows", "Rows handed to the sink", ["table"])
 COMMITS = Counter("tapeflow_commits", "Commits to a table of the lake", ["table"])
 QUARANTINED = Gauge("tapeflow_quarantined", "Rows refused since the flow's state began")
 DUPLICATES = Gauge("tapeflow_duplicates", "Trades dropped because their id had been seen, since the flow's state began")
@@ -61,7 +60,12 @@ class Progress:
         status: dict[str, Any] = {
             "pid": os.getpid(),
             "at": time.time(),
-            "journal": {"segment": covered.segment, "offset": covered.offset, "lag_bytes": backlog, "lag_s": lag and round(lag, 3)},
+            "journal": {
+                "segment": covered.segment,
+                "offset": covered.offset,
+                "lag_bytes": backlog,
+                "lag_s": lag and round(lag, 3),
+            },
             "epoch_s": round(epoch, 3),
             "instruments": [],
         }

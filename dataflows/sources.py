@@ -49,7 +49,7 @@ class _Ending:
             return [Item(None, segment, offset, flush=True)]
         if self.step == 1:
             return []
-        if self.step == 2:  # noqa: PLR2004 - the steps are in the docstring
+        if self.step == 2:
             self.step = 3
             return [Item(None, segment, offset)]
         raise StopIteration
@@ -96,9 +96,7 @@ class JournalPart(StatefulSourcePartition[Item, tuple[str, int]]):
 class JournalSource(FixedPartitionedSource[Item, tuple[str, int]]):
     """The journal of one shard; `start` is where to begin without a state."""
 
-    def __init__(
-        self, shard: str, folder: Path, start: tuple[str, int], stop: Callable[[], bool], *, until_end: bool
-    ) -> None:
+    def __init__(self, shard: str, folder: Path, start: tuple[str, int], stop: Callable[[], bool], *, until_end: bool) -> None:
         self.shard, self.folder, self.start, self.stop, self.until_end = shard, folder, start, stop, until_end
 
     def list_parts(self) -> list[str]:

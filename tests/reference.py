@@ -23,8 +23,14 @@ def trades(rows: tape.Rows) -> dict[int, list[Trade]]:
             continue
         now[i] = max(now[i], int(row["ts"]))
         out[i].append(
-            {"id": int(row["trade_id"]), "ts": int(row["ts"]), "eff": now[i], "p": Fraction(repr(float(row["price"]))),
-             "q": Fraction(repr(float(row["size"]))), "s": int(row["side"])}
+            {
+                "id": int(row["trade_id"]),
+                "ts": int(row["ts"]),
+                "eff": now[i],
+                "p": Fraction(repr(float(row["price"]))),
+                "q": Fraction(repr(float(row["size"]))),
+                "s": int(row["side"]),
+            }
         )
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from pipelines import tape
 from pipelines.engine import Engine, Output
-from pipelines.market import DAY_US, TABLES, Instrument
+from pipelines.market import TABLES, Instrument
 from pipelines.records import Batch, Kind
 from pipelines.settings import BigTrade, Detectors, Kernels, VolumeSurge, VpinHigh
 from pipelines.signals import Signals
@@ -74,7 +75,7 @@ def run(made: Signals, tape_rows: tape.Rows, cuts: Sequence[int] = ()) -> dict[s
     """Feed a tape, cut at the places given, and finish."""
     out: list[tuple[str, pa.Table]] = []
     edges = [0, *sorted(cuts), tape_rows.size]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         part = tape_rows[begin:end].copy()
         made.prepare(part)
         made.feed(part)
@@ -85,8 +86,8 @@ def run(made: Signals, tape_rows: tape.Rows, cuts: Sequence[int] = ()) -> dict[s
 
 def agg_trade(native: str, trade_id: int, ts_ms: int, price: str, size: str, *, seller: bool = False) -> bytes:
     """Return an aggTrade frame as USD-M sends it."""
-    data = {"e": "aggTrade", "E": ts_ms + 20, "a": trade_id, "s": native, "p": price, "q": size, "nq": size,
-            "f": trade_id * 2, "l": trade_id * 2 + 1, "T": ts_ms, "m": seller, "st": 1}
+    data = {"e": "aggTrade", "E": ts_ms + 20, "a": trade_id, "s": native, "p": price, "q": size, "nq": size}
+    data |= {"f": trade_id * 2, "l": trade_id * 2 + 1, "T": ts_ms, "m": seller, "st": 1}
     return msgspec.json.encode({"stream": f"{native.lower()}@aggTrade", "data": data})
 
 
@@ -97,7 +98,7 @@ Line = tuple[int, Kind, bytes]
 def batches(lines: Sequence[Line], cuts: Sequence[int] = ()) -> Iterator[Batch]:
     """Return records as batches of a journal segment, cut at the places given."""
     edges = [0, *sorted(c for c in cuts if 0 < c < len(lines)), len(lines)]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         part = lines[begin:end]
         yield Batch(
             np.array([r[0] for r in part], np.int64),
@@ -126,7 +127,3 @@ def feed(engine: Engine, lines: Sequence[Line], cuts: Sequence[int] = ()) -> dic
         got: Output = engine.feed(batch)
         out += got.tables
     return gather(out)
-
-
-__all__ = ["DAY", "DAY_US", "EAGER", "INSTRUMENTS", "KERNELS", "Line", "agg_trade", "batches", "feed", "gather",
-           "journal_engine", "rows", "run", "signals"]

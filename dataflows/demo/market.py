@@ -70,9 +70,7 @@ class Market:
         for symbol in symbols:
             base, quote = listed(symbol)
             like = NATURES.get(base, OTHER)
-            self.listings[base + quote] = Listing(
-                base + quote, base, quote, like.price_decimals, like.size_decimals, like.tick
-            )
+            self.listings[base + quote] = Listing(base + quote, base, quote, like.price_decimals, like.size_decimals, like.tick)
         self._seed = seed & (2**64 - 1)
         self._key = {name: zlib.crc32(name.encode()) for name in (*self.listings, "market")}
         self._nature = {name: NATURES.get(item.base, OTHER) for name, item in self.listings.items()}

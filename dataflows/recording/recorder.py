@@ -275,8 +275,11 @@ class Recorder:
         """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""
         if settings.kernels != self.settings.kernels:
             self.put(Kind.SETTINGS, settings.kernels.canonical())
-        before, self.settings = self.settings, self.settings.model_copy(
-            update={"venues": settings.venues, "endpoints": settings.endpoints, "kernels": settings.kernels}
+        before, self.settings = (
+            self.settings,
+            self.settings.model_copy(
+                update={"venues": settings.venues, "endpoints": settings.endpoints, "kernels": settings.kernels}
+            ),
         )
         for name in before.venues.keys() - settings.venues.keys():
             await self.stations.pop(name).close()

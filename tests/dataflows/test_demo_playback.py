@@ -127,9 +127,7 @@ def test_candles_are_those_of_the_trades_and_never_of_part_of_a_day(tmp_path: Pa
     assert [c.volume for c in recording.candles("BTCUSDT", "1m", 0, START + DAY_MS, START + 10)] == [1]
     assert recording.candles("BTCUSDT", "1d", 0, START + DAY_MS, START + 2 * DAY_MS) == []
     long = Recording([capture(tmp_path / "d", [trade(100, -5), trade(101, 0), trade(102, DAY_MS - 1), trade(103, DAY_MS)])])
-    assert [(c.start, c.volume) for c in long.candles("BTCUSDT", "1d", 0, START + 3 * DAY_MS, START + 3 * DAY_MS)] == [
-        (START, 2)
-    ]
+    assert [(c.start, c.volume) for c in long.candles("BTCUSDT", "1d", 0, START + 3 * DAY_MS, START + 3 * DAY_MS)] == [(START, 2)]
 
 
 @pytest.mark.parametrize(
@@ -162,9 +160,7 @@ def test_a_missing_file_is_told() -> None:
 async def played(recording: list[Path], streams: list[str], last: int, speed: float) -> dict[str, list[dict[str, Any]]]:
     """Subscribe from the start and return what came, by stream, up to trade `last` of the first stream."""
     came: dict[str, list[dict[str, Any]]] = {stream: [] for stream in streams}
-    served = exchange(
-        seed=1, symbols=(), rate=1.0, recording=Path(os.pathsep.join(map(str, recording))), speed=speed, faults=()
-    )
+    served = exchange(seed=1, symbols=(), rate=1.0, recording=Path(os.pathsep.join(map(str, recording))), speed=speed, faults=())
     async with asyncio.timeout(30), served.serving(0) as port:
         await asyncio.sleep(0.05)  # it must wait for its first listener
         url = f"ws://127.0.0.1:{port}/market/stream"

@@ -51,8 +51,14 @@ def journal(folder: Path, rows: Rows, *, segments: int = 4) -> None:
             recv += 250_000_000
             events.append(Record(recv, 0, int(Kind.HEARTBEAT), b""))
         recv = max(recv, int(row["ts"]) * 1000 + 50_000_000)
-        frame = tapes.agg_trade(natives[int(row["instrument"])], int(row["trade_id"]), int(row["ts"]) // 1000,
-                                repr(float(row["price"])), repr(float(row["size"])), seller=bool(row["side"] < 0))
+        frame = tapes.agg_trade(
+            natives[int(row["instrument"])],
+            int(row["trade_id"]),
+            int(row["ts"]) // 1000,
+            repr(float(row["price"])),
+            repr(float(row["size"])),
+            seller=bool(row["side"] < 0),
+        )
         events.append(Record(recv, 1, int(Kind.FRAME), frame))
     begin = events[0].recv_ns
     with Writer(folder) as writer:
@@ -71,11 +77,22 @@ class Flow:
         self.data = data
         self.journal = data / "journal" / "main"
         self.store = data / "recovery" / "main" / "store"
-        self.env = os.environ | {"TAPEFLOW_DATA": str(data), "TAPEFLOW_CONFIG": str(data / "none.yaml"),
-                                 "TAPEFLOW_PORTS__METRICS": str(free_ports(1)[0])}
+        self.env = os.environ | {
+            "TAPEFLOW_DATA": str(data),
+            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_PORTS__METRICS": str(free_ports(1)[0]),
+        }
 
     def do(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "tapeflow", *args], cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            [sys.executable, "-m", "tapeflow", *args],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def run(self) -> None:
         done = self.do("run", "--until-end")
@@ -117,7 +134,7 @@ def test_stopped_at_any_segment_it_goes_on_to_the_same_lake(flow: Flow, tmp_path
 
 @pytest.mark.parametrize("damage", ["missing", "unreadable", "older"])
 def test_a_bad_recovery_store_is_refused_and_rebuild_mends_it(flow: Flow, tmp_path: Path, damage: str) -> None:
-    held = sorted(flow.journal.glob("*.tfj"))[-1]
+    held = max(flow.journal.glob("*.tfj"))
     held.rename(tmp_path / held.name)
     flow.run()
     shutil.copytree(flow.store, tmp_path / "older")

@@ -97,7 +97,7 @@ class House:
         self.ask(f"/demo/fault?kind={kind}" + (f"&seconds={seconds}" if seconds is not None else ""))
 
     def kill(self, name: str) -> None:
-        """kill -9."""
+        """Kill -9."""
         process = self.processes[name]
         assert process.poll() is None, f"{name} had ended with {process.returncode}: {self.said(name)}"
         process.kill()

@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -74,11 +75,15 @@ def stop_and_check(house: House, tmp_path: Path) -> None:
     assert_equal_to_an_uninterrupted_run(house, tmp_path / "whole")
 
 
+def _reached(moment: float) -> bool:
+    return time.monotonic() >= moment
+
+
 def kill_at_random(house: House, names: list[str], kills: int, rng: random.Random) -> None:
     """Kill and start again at random moments."""
     for _ in range(kills):
         moment = time.monotonic() + rng.uniform(0.2, 3.0)
-        wait_for(lambda at=moment: time.monotonic() >= at, "the moment to kill")
+        wait_for(partial(_reached, moment), "the moment to kill")
         name = rng.choice(names)
         house.kill(name)
         house.start(name)

@@ -40,9 +40,10 @@ def kernels(volume: str) -> Kernels:
 @pytest.mark.parametrize("name", RECORDED)
 def test_recordings_replayed_equal_recordings_loaded(tmp_path: Path, name: str) -> None:
     venue, volume, files = RECORDED[name]
-    for way, size in ((load, 7777), (replay, 1000)):
-        todo = job(tmp_path / way.__name__, *(CAPTURES / f for f in files), venue=venue, kernels=kernels(volume), complete=False)
-        way(todo, size=size, **({"epoch": timedelta(milliseconds=100)} if way is replay else {}))
+    paths = [CAPTURES / f for f in files]
+    load(job(tmp_path / "load", *paths, venue=venue, kernels=kernels(volume), complete=False), size=7777)
+    replayed = job(tmp_path / "replay", *paths, venue=venue, kernels=kernels(volume), complete=False)
+    replay(replayed, size=1000, epoch=timedelta(milliseconds=100))
     assert_same(tmp_path / "load", tmp_path / "replay", "trades", "bars", "vpin", "alerts")
     out = contents(tmp_path / "load")
     assert out["quarantine"].height == out["gaps"].height == 0
@@ -76,7 +77,9 @@ def killed_at_random(lake: Path, paths: list[Path], kills: int, rng: random.Rand
     made = 0
     while True:
         process = subprocess.Popen(
-            [sys.executable, "-c", REPLAY, str(lake), *map(str, paths)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            [sys.executable, "-c", REPLAY, str(lake), *map(str, paths)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
         deadline = time.monotonic() + 60
@@ -114,7 +117,9 @@ def test_a_killed_replay_ends_in_the_same_lake(tmp_path: Path) -> None:
 def test_thirty_kills_of_a_replay(tmp_path: Path) -> None:
     made = 0
     for round_ in range(30):
-        made += kill_and_compare(tmp_path / str(round_), 5, round_) if (tmp_path / str(round_)).mkdir() is None else 0
+        folder = tmp_path / str(round_)
+        folder.mkdir()
+        made += kill_and_compare(folder, 5, round_)
         if made >= 30:
             break
     assert made >= 30

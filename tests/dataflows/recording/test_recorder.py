@@ -49,9 +49,7 @@ def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_pa
     assert [(r["adv"], r["adv_notional"], r["days"]) for r in written.payloads("reference")] == 2 * [(14.5, 29.0, 30)]
     assert {r["date"] for r in written.payloads("reference")} >= {datetime.now(UTC).date().isoformat()}
     klines = [(e["head"]["symbol"], e["head"]["interval"], len(e["body"])) for e in written.entries if e["kind"] == "klines"]
-    assert sorted(klines) == [
-        (symbol, interval, n) for symbol in (BTC, "ETHUSDT") for interval, n in (("1d", 31), ("1m", 1000))
-    ]
+    assert sorted(klines) == [(symbol, interval, n) for symbol in (BTC, "ETHUSDT") for interval, n in (("1d", 31), ("1m", 1000))]
     times = [e["recv_ns"] for e in entries(wanted.journal_dir)]
     assert times == sorted(times)
 
@@ -167,9 +165,7 @@ def test_a_stalled_socket_is_found_within_five_seconds(tmp_path: Path) -> None:
     assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
 
 
-def test_a_socket_that_is_acknowledged_and_bears_nothing_is_opened_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_socket_that_is_acknowledged_and_bears_nothing_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflows.recording.liveness.FIRST_DATA", 2)
 
     async def play() -> Settings:
@@ -303,7 +299,9 @@ def test_symbols_edited_take_effect_without_a_hole(tmp_path: Path, monkeypatch: 
 
     written = Written(asyncio.run(play()))
     assert [[i["native"] for i in r["instruments"]] for r in written.payloads("instruments")] == [
-        [BTC], [BTC, "ETHUSDT"], ["ETHUSDT"],
+        [BTC],
+        [BTC, "ETHUSDT"],
+        ["ETHUSDT"],
     ]
     assert [r["symbol"] for r in written.payloads("reference")][-1] == "ETHUSDT"
     assert written.gaps() == []

@@ -166,9 +166,7 @@ def test_segments_are_known_by_their_content(tmp_path: Path) -> None:
     assert not is_segment(tmp_path / "nowhere")
 
 
-record = st.builds(
-    Record, st.just(0), st.integers(0, 65535), st.sampled_from(list(Kind)), st.binary(max_size=60)
-)
+record = st.builds(Record, st.just(0), st.integers(0, 65535), st.sampled_from(list(Kind)), st.binary(max_size=60))
 
 
 def rising(groups: list[list[Record]]) -> list[list[Record]]:

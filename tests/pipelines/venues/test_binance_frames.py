@@ -49,7 +49,9 @@ def accounted(decoded: Decoded, frames: int) -> None:
     assert set(voids["frame"].tolist()) <= set(faults)
     assert not set(trades["frame"].tolist()) & set(faults)
     assert (np.diff(decoded.rows["frame"]) > 0).all()
-    assert np.isfinite(trades["price"]).all() and (trades["price"] > 0).all() and (trades["size"] > 0).all()
+    assert np.isfinite(trades["price"]).all()
+    assert (trades["price"] > 0).all()
+    assert (trades["size"] > 0).all()
 
 
 def test_an_aggregate_becomes_a_row() -> None:
