@@ -43,5 +43,5 @@ def _signatures() -> tuple[dict[str, int], dict[str, int]]:
 
 def test_every_kernel_is_compiled_for_the_types_the_engine_calls_it_with() -> None:
     before, after = _signatures()
-    assert {name for name, n in before.items() if n} > {"screen", "admit", "seconds", "roll", "windows", "big_trades", "_scan"}
+    assert {name for name, n in before.items() if n} > {"screen", "admit", "windows", "big_trades", "_scan"}
     assert after == before
