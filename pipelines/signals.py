@@ -21,9 +21,9 @@ from pipelines.kernels.wide import join, split
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Instrument
 from pipelines.reference import BARS_A_DAY, Volumes, rounded
 from pipelines.settings import Kernels
-from pipelines.tape import Rows, joined
+from pipelines.tape import Rows
 
-PASS = 8192
+PASS = 16_384
 """Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
 
 _Item = TypeVar("_Item", bound=np.generic)
@@ -282,7 +282,7 @@ class Signals:
 
     def _bars(self, name: str, level: int, closed: bar.Bars) -> None:
         if closed.size:
-            self._closed.append((name, level, joined([closed])))
+            self._closed.append((name, level, closed))
 
     def _write_bars(self) -> None:
         """Turn the bars that closed into rows, at the steps of price and size they were counted in."""

@@ -39,7 +39,8 @@ ROW = np.dtype(
         ("seq", np.int64),
         ("ticks", np.int64),  # price in units of 10**-price exponent of the instrument
         ("lots", np.int64),  # size in units of 10**-size exponent of the instrument
-    ]
+    ],
+    align=True,
 )
 
 Rows = npt.NDArray[np.void]

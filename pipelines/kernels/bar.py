@@ -33,7 +33,8 @@ BAR = np.dtype(
         ("repaired", np.bool_),
         ("gap", np.bool_),
         ("late", np.int64),  # bit k: late for the k-th time bar of market.BAR_WIDTHS_US
-    ]
+    ],
+    align=True,
 )
 SUMS = ("volume", "buy", "notional")
 FIGURES = ("open", "high", "low", "close", "volume", "buy_volume", "notional", "vwap")
@@ -70,25 +71,27 @@ def begin(bar, row, ts, end):
 
 @njit(cache=True, inline="always")
 def terms(row):
-    """Return what the trade `row` adds to the sums of a bar: lots, those bought, and ticks x lots as (hi, lo)."""
-    hi, lo = product(row.ticks, row.lots)
-    return np.uint64(row.lots), np.uint64(row.lots * (1 + row.side) >> 1), hi, lo
+    """Return what the trade `row` adds to each bar it belongs to; see `extend`."""
+    bought = np.uint64(row.lots * (1 + row.side) >> 1)  # no branch: a side is chance
+    return row.trade_id, row.ticks, np.uint64(row.lots), bought, product(row.ticks, row.lots), row.fills, row.flags
 
 
 @njit(cache=True, inline="always")
-def extend(bar, row, lots, bought, hi, lo):
-    """Add the trade `row` to the open `bar`; the rest are its `terms`."""
-    bar.last_id = row.trade_id
-    bar.close = row.ticks
-    bar.high = max(bar.high, row.ticks)
-    bar.low = min(bar.low, row.ticks)
+def extend(bar, trade):
+    """Add a trade, given by its `terms`, to the open `bar`."""
+    trade_id, ticks, lots, bought, value, fills, flags = trade
+    bar.last_id = trade_id
+    bar.close = ticks
+    bar.high = max(bar.high, ticks)
+    bar.low = min(bar.low, ticks)
     bar.volume_hi, bar.volume_lo = add(bar.volume_hi, bar.volume_lo, _ZERO, lots)
     bar.buy_hi, bar.buy_lo = add(bar.buy_hi, bar.buy_lo, _ZERO, bought)
-    bar.notional_hi, bar.notional_lo = add(bar.notional_hi, bar.notional_lo, hi, lo)
+    bar.notional_hi, bar.notional_lo = add(bar.notional_hi, bar.notional_lo, value[0], value[1])
     bar.trades += 1
-    bar.fills += row.fills
-    bar.repaired |= (row.flags & _REPAIRED) != 0
-    bar.gap |= (row.flags & _AFTER_GAP) != 0
+    bar.fills += fills
+    if flags:
+        bar.repaired |= (flags & _REPAIRED) != 0
+        bar.gap |= (flags & _AFTER_GAP) != 0
 
 
 @njit(cache=True, inline="always")

@@ -35,7 +35,7 @@ def threshold_bars(rows, open_bars, limits, measures, out, closed):
         row = rows[k]
         if row.kind != TRADE or not row.counted:
             continue
-        lots, bought, value_hi, value_lo = terms(row)
+        trade = terms(row)
         for m in range(measures.size):
             hi, lo = limits[m, row.instrument, 0], limits[m, row.instrument, 1]
             if hi == _ZERO and lo == _ZERO:
@@ -43,7 +43,7 @@ def threshold_bars(rows, open_bars, limits, measures, out, closed):
             bar = open_bars[m, row.instrument]
             if bar.trades == 0:
                 begin(bar, row, row.eff, row.eff)
-            extend(bar, row, lots, bought, value_hi, value_lo)
+            extend(bar, trade)
             bar.end = row.eff
             if measures[m] == TRADES:
                 reached = np.uint64(bar.trades) >= lo

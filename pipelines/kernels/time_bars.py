@@ -42,8 +42,7 @@ def seconds(rows, open_bars, out):
         if bar.trades == 0:
             start = row.eff // SECOND * SECOND
             begin(bar, row, start, start + SECOND)
-        lots, bought, hi, lo = terms(row)
-        extend(bar, row, lots, bought, hi, lo)
+        extend(bar, terms(row))
         bar.late |= row.late
     return closed
 
