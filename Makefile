@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 READY := .venv/.ready
 KERNELS := .venv/.kernels
-COMPILED := $(wildcard pipelines/kernels/*.py) pipelines/store/segment.py pipelines/market.py pipelines/tape.py
+COMPILED := $(wildcard pipelines/kernels/*.py) pipelines/store/scan.py pipelines/market.py pipelines/tape.py
 
 .PHONY: setup demo up test soak notebook lint types contracts docs bench lock clean
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import socket
 import sys
@@ -62,7 +61,7 @@ def test_it_stops_clean_on_sigterm_refuses_a_second_and_serves_its_figures(tmp_p
             first.send_signal(signal.SIGTERM)
             status, out, err = await end(first)
             assert (status, err) == (0, "")
-            assert [json.loads(line)["event"] for line in out.splitlines()][-1] == "stopped"
+            assert "stopped" in out.splitlines()[-1]
         return wanted
 
     assert set(Written(asyncio.run(play())).ids()) == {1, 2, 3}
