@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from pipelines.bucketing import Bucketing, places_of
 from pipelines.detection import BigTrades, Surges
@@ -17,6 +16,9 @@ from pipelines.reference import DATES
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
+
+if TYPE_CHECKING:
+    import polars as pl
 
 REACH = 31
 """Earlier dates that may be read."""
@@ -43,6 +45,8 @@ class Seeds:
     def plant(self, signals: Signals, i: int) -> bytes:
         """Give instrument `i` its state; return what was planted, as JSON, to be noted in `inputs` (empty: nothing)."""
         instrument = signals.instruments[i]
+        if not self._has_rows(instrument.venue):
+            return b""
         where = {"venue": instrument.venue, "symbol": instrument.symbol}
         kernels = signals.kernels
         planted: dict[str, Any] = {
@@ -55,7 +59,15 @@ class Seeds:
             return b""
         return msgspec.json.encode({"symbol": instrument.symbol, "before": self.before, "rows": planted})
 
+    def _has_rows(self, venue: str) -> bool:
+        """Whether there is anything to read: a first run is spared polars, and the memory it takes."""
+        before = str(np.datetime64(self.before // DAY_US, "D"))
+        tables = ("seals", "vpin", "trades", "bars")
+        return any(f.venue == venue and f.date < before for table in tables for f in self.lake.live(table).values())
+
     def _read(self, table: str, where: dict[str, str], *columns: str, **equal: object) -> pl.LazyFrame:
+        import polars as pl  # noqa: PLC0415 - a first run is spared it
+
         first, last = (np.datetime64((self.before + shift) // DAY_US, "D").item() for shift in (-REACH * DAY_US, 0))
         frame = self.lake.table(table).filter(pl.col("date") >= first, pl.col("date") < last)
         for name, value in {**where, **equal}.items():
@@ -84,6 +96,8 @@ class Seeds:
 
     def _sweeps(self, big_trades: BigTrades, i: int, where: dict[str, str]) -> int:
         """Fill the baseline with the last sweeps of earlier dates, going back date by date until there are enough."""
+        import polars as pl  # noqa: PLC0415 - a first run is spared it
+
         wanted = big_trades.ring.shape[1]
         frame = self._read("trades", where, "date", "ts", "side", "price", "size", "seq", counted=True)
         sweeps: list[float] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pipelines.settings import SettingsError
-from pipelines.store.commits import LakeError
+from pipelines.store import LakeError
 from tapeflow import journal_command
 from tapeflow.commands import Refusal, app, demo, lake, operate, run, start
 

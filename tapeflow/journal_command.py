@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,8 +15,9 @@ from rich.table import Table
 
 from pipelines.records import Kind
 from pipelines.settings import SettingsError, load
-from pipelines.store.journal import segments
-from pipelines.store.journal_report import Check, entries, listing, verify
+
+if TYPE_CHECKING:
+    from pipelines.store.journal_report import Check
 
 app = typer.Typer(help="Look into the journal of raw frames.", no_args_is_help=True)
 
@@ -31,6 +32,8 @@ def list_segments(folder: Folder = None, as_json: Json = False) -> None:
 
     Example: tapeflow journal list
     """
+    from pipelines.store.journal_report import listing
+
     rows = listing(_existing(folder))
     if as_json:
         _print_json([row._asdict() for row in rows])
@@ -47,6 +50,9 @@ def verify_segments(folder: Folder = None, as_json: Json = False) -> None:
 
     Example: tapeflow journal verify --json
     """
+    from pipelines.store.journal import segments
+    from pipelines.store.journal_report import verify
+
     paths = segments(_existing(folder))
     checks = [verify(path) for path in track(paths, "checking", console=Console(stderr=True), transient=True)]
     if as_json:
@@ -71,6 +77,8 @@ def print_records(
     Example: tapeflow journal print --start 2026-01-01T12:00 --kind gap_open --kind gap_close
     """
     kinds = _kinds(kind) if kind else tuple(Kind)
+    from pipelines.store.journal_report import entries
+
     found = entries(_existing(folder), _ns(start, 0), _ns(end, 1 << 62), kinds)
     try:
         for i, entry in enumerate(found):
@@ -86,6 +94,8 @@ def _existing(folder: Path | None) -> Path:
         folder = folder or load().journal_dir
     except SettingsError as error:
         raise _refusal(*error.faults) from None
+    from pipelines.store.journal import segments
+
     if not segments(folder):
         raise _refusal(f"no journal at {folder}; start the recorder with `tapeflow up`, or name the folder of another")
     return folder

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from pipelines.market import TABLES
-from pipelines.store import parquet
+from pipelines.store import LakeError, parquet
 from pipelines.store.parquet import PARTITION, Staged
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "true",
 }
 TRIES = 200
-
-
-class LakeError(ValueError):
-    """The lake cannot do what was asked; the message says why and what to do."""
 
 
 class Commits:

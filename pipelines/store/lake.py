@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from pipelines.market import INSTRUMENTS, TABLES, Table
-from pipelines.store import names
-from pipelines.store.commits import Commits, LakeError
+from pipelines.store import LakeError, names
+from pipelines.store.commits import Commits
 from pipelines.store.names import Known, Time
 from pipelines.store.parquet import Staged
 

@@ -6,7 +6,7 @@ import datetime as dt
 import difflib
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pipelines.store.commits import LakeError
+from pipelines.store import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

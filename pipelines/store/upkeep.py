@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
 
-from pipelines.store.commits import LakeError
+from pipelines.store import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

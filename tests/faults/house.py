@@ -71,7 +71,7 @@ class House:
     def begin(self) -> None:
         """Start exchange, recorder and flow, and wait for trades in the lake."""
         self.start("demo-exchange")
-        wait_for(self._exchange_answers, "the exchange answers")
+        wait_for(self.answers, "the exchange answers")
         self.start("record")
         self.start("run")
         try:
@@ -79,7 +79,8 @@ class House:
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *(f"{n}: {self.said(n)}" for n in self.processes)])) from None
 
-    def _exchange_answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the exchange answers."""
         try:
             self.ask("/fapi/v1/time")
         except OSError:

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from pipelines.store.commits import LakeError
+from pipelines.store import LakeError
 from pipelines.store.names import Known, bounds, check_venue, resolve
 
 LAKE = {
