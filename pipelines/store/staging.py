@@ -131,6 +131,7 @@ class Staging:
         files = self.lake.stage(table, pa.concat_tables(chunks), f"{self.writer}-{self.seq:08d}", self.metadata)
         self.staged.setdefault(table, []).extend(files)
         self.rows[table] = 0
+        pa.default_memory_pool().release_unused()  # else the process keeps what writing a file took for ever
 
     def _app(self, table: str) -> str:
         return f"{self.writer}/{table}"
