@@ -39,7 +39,7 @@ from pipelines.seed import Seeds
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
 from pipelines.sources import Piece
-from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty
+from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty, joined
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
@@ -221,9 +221,9 @@ class Engine:
         for connection in np.unique(connections[batch.kind[begin:end] == Kind.FRAME]).tolist():
             where = begin + np.flatnonzero((connections == connection) & (batch.kind[begin:end] == Kind.FRAME))
             parts.append(self._frames(batch, connection, where))
-        rows = parts[0] if len(parts) == 1 else np.concatenate([empty(0), *parts])
+        rows = joined([empty(0), *parts])
         if len(parts) > 1:
-            rows = rows[np.argsort(rows["frame"], kind="stable")]
+            rows = rows.take(np.argsort(rows["frame"], kind="stable"))
         frames = rows["frame"].copy()
         self._order(rows, lambda k: _origin(batch)(int(frames[k])))
 
@@ -263,7 +263,7 @@ class Engine:
                     for r in rows[~known]
                 ]
                 self._refuse(venue, odd, _origin(batch))
-            rows = rows[known]
+            rows = rows.compress(known)
         rows["instrument"] = index[rows["instrument"]]
         return rows
 
@@ -371,14 +371,14 @@ class Engine:
         for stray in self.resequencer.take_strays():
             self._refuse_rows(stray, "its id was far from the ids around it", _by_row(stray), np.zeros(1, np.int64))
         if rows.size and self.from_day:
-            rows = rows[(rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day)]
+            rows = rows.compress((rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day))
         if rows.size:
             unfit = self.signals.feed(rows)
             if unfit.any():
                 reason = "it was too large beside the finer steps of other trades"
                 self._refuse_rows(rows, reason, _by_row(rows), np.flatnonzero(unfit))
             kept = rows["kind"] == TRADE
-            trades = rows if kept.all() else rows[kept]
+            trades = rows if kept.all() else rows.compress(kept)
             if trades.size:
                 self.stored += trades.size
                 of = self.signals.instruments

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.market import Flag
-from pipelines.tape import CLOCK, ROW, TRADE, VOID, Rows
+from pipelines.tape import CLOCK, ROW, TRADE, VOID, Rows, joined
 
 WAIT_NS = 10_000_000_000
 WAIT_ROWS = 50_000
@@ -138,17 +138,16 @@ class Resequencer:
         for i in slow:
             mine = np.flatnonzero(out["instrument"] == i)
             keep[mine] = False
-            released, where = self._walk(i, out[mine], at[mine])
+            released, where = self._walk(i, out.take(mine), at[mine])
             parts.append(released)
             places.append(where)
-        parts[0], places[0] = out[keep], at[keep]
-        place = np.concatenate(places)
-        return np.concatenate(parts)[np.argsort(place, kind="stable")]
+        parts[0], places[0] = out.compress(keep), at[keep]
+        return joined(parts).take(np.argsort(np.concatenate(places), kind="stable"))
 
     def _irregular(self, rows: Rows, clock: np.ndarray) -> list[int]:
         """Return the instruments that need the slow walk; move the high-water marks of the others."""
         slow = {i for i, line in enumerate(self.lines) if line.held or line.gap_since}
-        trades = rows[~clock] if clock.any() else rows
+        trades = rows.compress(~clock) if clock.any() else rows
         order = np.argsort(trades["instrument"], kind="stable")
         instrument, ids = trades["instrument"][order], trades["trade_id"][order]
         edges = np.flatnonzero(np.diff(instrument)) + 1
@@ -290,4 +289,4 @@ class Resequencer:
 
 
 def _joined(released: list[Rows]) -> Rows:
-    return np.concatenate([np.zeros(0, ROW), *released])
+    return joined([np.zeros(0, ROW), *released])
