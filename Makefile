@@ -38,7 +38,8 @@ docs: setup ## docs/tables.md is generated
 	$(BIN)/python -m pipelines.market > docs/tables.md
 
 bench: setup ## prints a ratio each, measured in one run
-	set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.socket_to_journal
 
 lock: ## after a change of dependencies; needs uv (docs.astral.sh/uv), which nothing else does
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-strip-extras \

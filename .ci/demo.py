@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 SHOWN = ("trades", "bars", "vpin", "alerts")
 CLOSED = TABLES.keys() - {"gaps", "seals"}
 """Tables whose rows are written once; of the others the view keeps the newest."""
-MORE = 300
+MORE = 100
 """Trades of each symbol that the second run must add."""
 
 

@@ -19,7 +19,7 @@ from pipelines.settings import SettingsError, load
 if TYPE_CHECKING:
     from pipelines.store.journal_report import Check
 
-app = typer.Typer(help="Look into the journal of raw frames.", no_args_is_help=True)
+app = typer.Typer(help="Look into the journal of raw frames.\n\nExample: tapeflow journal list", no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of a journal; default: that of the settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
