@@ -13,6 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 DAY_MS = 86_400_000
 
@@ -100,7 +101,7 @@ class FakeExchange:
         self.send_raw(json.dumps({"stream": stream, "data": data}, separators=(",", ":")), stream, sockets=sockets)
 
     def send_raw(self, text: str | bytes, stream: str, *, sockets: slice = slice(None)) -> None:
-        subscribed = [socket for socket, streams in self._sockets.items() if stream in streams]
+        subscribed = [s for s, streams in self._sockets.items() if stream in streams and s.protocol.state is State.OPEN]
         for socket in subscribed[sockets]:
             socket.protocol.send_text(text.encode() if isinstance(text, str) else text)
             socket.send_data()
