@@ -97,7 +97,7 @@ class Staging:
                 earlier = self.due[table][1] if table in self.due else []
                 self.due[table] = (self.seq, [*earlier, *self.staged.pop(table)])
         for table, tables in self.fresh.items():
-            self.tail.setdefault(table, []).append(_pack(pa.concat_tables(tables)))
+            self.tail.setdefault(table, []).append(_pack(_whole(tables)))
         self.fresh = {}
         self.seq += 1
         return {
@@ -128,7 +128,7 @@ class Staging:
 
     def _stage(self, table: str) -> None:
         chunks = [_unpack(c) for c in self.tail.pop(table, [])] + self.fresh.pop(table, [])
-        files = self.lake.stage(table, pa.concat_tables(chunks), f"{self.writer}-{self.seq:08d}", self.metadata)
+        files = self.lake.stage(table, _whole(chunks), f"{self.writer}-{self.seq:08d}", self.metadata)
         self.staged.setdefault(table, []).extend(files)
         self.rows[table] = 0
         pa.default_memory_pool().release_unused()  # else the process keeps what writing a file took for ever
@@ -154,6 +154,11 @@ class Staging:
 def _is_beyond(path: str, seq: int) -> bool:
     number = path.rpartition("-")[2].removesuffix(".parquet")
     return number.isdigit() and int(number) >= seq
+
+
+def _whole(parts: list[pa.Table]) -> pa.Table:
+    """Return tables as one of a single piece: a minute comes in thousands, and each would be written with a head of its own."""
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def _pack(rows: pa.Table) -> bytes:
