@@ -8,7 +8,8 @@ import msgspec
 
 from assets import checks, deltalog
 from assets.resources import LiveLake
-from pipelines.market import TABLES, Table
+from pipelines.market import TABLES
+from pipelines.schema import Table
 from pipelines.store.lake import Lake, Summary
 
 REPORT_S = 300

@@ -6,7 +6,8 @@ import polars as pl
 from deltalake import DeltaTable
 from polars.exceptions import PolarsError
 
-from pipelines.market import TABLES, Table
+from pipelines.market import TABLES
+from pipelines.schema import Table
 
 FILES_AT_ONCE = 500
 """The newest files that one examination reads, so that a sensor's tick stays within its minute."""

@@ -128,7 +128,7 @@ def run() -> Iterator[Line]:
         for _ in range(ROUNDS):
             begun = time.perf_counter()
             for at in range(0, FRAMES, 16_384):
-                venue(VENUE).decode(payloads[at : at + 16_384])
+                venue(VENUE).decode(payloads[at : at + 16_384], "agg")
             decode.append(FRAMES / (time.perf_counter() - begun))
             whole.append(flow(Path(folder), "whole"))
             bare.append(flow(Path(folder), "bare"))

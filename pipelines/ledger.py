@@ -122,6 +122,8 @@ def instrument(it: Instrument, now_ns: int) -> pa.Table:
             "tick": [float(it.tick) if it.tick else None],
             "lot": [float(it.lot) if it.lot else None],
             "status": [it.status],
+            "contract": [float(it.contract) if it.contract else None],
+            "inverse": [it.inverse],
         },
     )
 

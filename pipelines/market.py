@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-TIME = pa.timestamp("us", tz="UTC")
+from pipelines.feed_tables import FEED_TABLES
+from pipelines.schema import BOOLEAN as _B
+from pipelines.schema import FLOAT as _F
+from pipelines.schema import INTEGER as _I
+from pipelines.schema import SYMBOL as _SYMBOL
+from pipelines.schema import TEXT as _S
+from pipelines.schema import TIME, Column, Table
+from pipelines.schema import VENUE as _VENUE
+from pipelines.schema import end as _end
+from pipelines.schema import ts as _ts
+
 DAY_US = 86_400_000_000
 GRACE_US = 2_000_000
 """A time bar closes this long after its end when no later trade has closed it, in microseconds."""
@@ -67,6 +77,11 @@ class Instrument(NamedTuple):
         Smallest step of price and of size as decimal text; empty where unknown.
     status : str
         The venue's word for its state, like `TRADING`.
+    contract : str
+        Value of one contract as decimal text, multiplier included, where the venue counts sizes in contracts: in units
+        of base, or of quote if `inverse`. Empty: sizes are in units of base.
+    inverse : bool
+        The contract is worth a fixed amount of quote currency.
     """
 
     venue: str
@@ -77,52 +92,8 @@ class Instrument(NamedTuple):
     tick: str = ""
     lot: str = ""
     status: str = ""
-
-
-class Column(NamedTuple):
-    """A column: its Arrow type, its meaning with the unit, and the feeds it is computed from."""
-
-    name: str
-    type: pa.DataType
-    doc: str
-    inputs: tuple[str, ...] = ("trades",)
-
-
-class Table(NamedTuple):
-    """A table of the lake: partitioned by `date` and `venue`, rows unique by `key`."""
-
-    name: str
-    doc: str
-    key: tuple[str, ...]
-    sort: tuple[str, ...]
-    columns: tuple[Column, ...]
-    every_epoch: bool = False
-    """Committed at every epoch; the others once a minute of journal time."""
-    newest: bool = False
-    """Rows are written again with a later `as_of`; readers see the newest per key."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of a data file, without the partition columns `date` and `venue`."""
-        return pa.schema([(c.name, c.type) for c in self.columns if c.name != "venue"])
-
-    @property
-    def lake_schema(self) -> pa.Schema:
-        """The Arrow schema as readers see it: partition columns first."""
-        return pa.schema([("date", pa.date32()), ("venue", pa.string()), *((f.name, f.type) for f in self.schema)])
-
-
-_F, _I, _S, _B = pa.float64(), pa.int64(), pa.string(), pa.bool_()
-_VENUE = Column("venue", _S, "where it was traded, like `binance-usdm`; a partition column", ())
-_SYMBOL = Column("symbol", _S, "normalised instrument, like `BTC-USDT-PERP`", ())
-
-
-def _ts(doc: str) -> Column:
-    return Column("ts", TIME, doc)
-
-
-def _end(doc: str = "when the row was complete, in event time (exclusive for bars)") -> Column:
-    return Column("end", TIME, doc)
+    contract: str = ""
+    inverse: bool = False
 
 
 TRADES = Table(
@@ -240,7 +211,7 @@ GAPS = Table(
     (
         _VENUE,
         _SYMBOL,
-        Column("feed", _S, "`trades` or `quotes`"),
+        Column("feed", _S, "trades, quotes, book, liquidations or funding"),
         _ts("event time of the last trade before the hole"),
         _end("event time of the first trade after the hole"),
         Column("from_id", _I, "first missing id; null where ids are not contiguous"),
@@ -292,6 +263,8 @@ INSTRUMENTS = Table(
         Column("tick", _F, "smallest step of price; null where unknown", ("instruments",)),
         Column("lot", _F, "smallest step of size; null where unknown", ("instruments",)),
         Column("status", _S, "the venue's word for its state", ("instruments",)),
+        Column("contract", _F, "value of a contract: base, or quote if inverse; null where sizes are in base", ("instruments",)),
+        Column("inverse", _B, "a contract is worth a fixed amount of quote currency", ("instruments",)),
     ),
 )
 
@@ -364,7 +337,9 @@ SEALS = Table(
     newest=True,
 )
 
-TABLES = {t.name: t for t in (TRADES, BARS, VPIN, ALERTS, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)}
+TABLES = {
+    t.name: t for t in (TRADES, BARS, VPIN, ALERTS, *FEED_TABLES, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)
+}
 
 
 def describe() -> str:

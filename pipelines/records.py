@@ -39,6 +39,12 @@ class Kind(enum.IntEnum):
     """JSON `Reference`."""
     KLINES = 13
     """JSON `Klines`, a newline, then the body of the REST answer, verbatim."""
+    BOOK = 14
+    """JSON `Book`, a newline, then the body of the REST answer with a snapshot of the book, verbatim."""
+    FUNDING = 15
+    """JSON `Funding`, a newline, then the body of the REST answer, verbatim."""
+    NEWS = 16
+    """JSON `News`, a newline, then the body of the feed, verbatim."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -49,7 +55,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """A connection opened. `symbols` are native names; `feeds` of `trades`, `quotes`."""
+    """A connection opened. `symbols` are native names; `feeds` as in `feeds.FEEDS`."""
 
     venue: str
     route: str
@@ -91,6 +97,27 @@ class Klines(msgspec.Struct, frozen=True):
     interval: str
 
 
+class Book(msgspec.Struct, frozen=True):
+    """Heads a REST answer with a snapshot of the book of `symbol` (native), for the updates of the record's connection."""
+
+    venue: str
+    symbol: str
+
+
+class Funding(msgspec.Struct, frozen=True):
+    """Heads a REST answer about funding or open interest of `symbol` (native)."""
+
+    venue: str
+    symbol: str
+
+
+class News(msgspec.Struct, frozen=True):
+    """Heads the body of a news feed; `feed` is its name in the settings, `form` of `rss` (or Atom) and `cryptopanic`."""
+
+    feed: str
+    form: str
+
+
 class InstrumentRecord(msgspec.Struct, frozen=True):
     """As `market.Instrument`, without the venue."""
 
@@ -101,6 +128,8 @@ class InstrumentRecord(msgspec.Struct, frozen=True):
     tick: str = ""
     lot: str = ""
     status: str = ""
+    contract: str = ""
+    inverse: bool = False
 
 
 class Instruments(msgspec.Struct, frozen=True):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.kernels.bar import FIGURES, Bars, figures
-from pipelines.market import DAY_US, TABLES, TIME, Flag
+from pipelines.market import DAY_US, TABLES, Flag
+from pipelines.schema import TIME
 from pipelines.tape import Rows, joined
 
 _QUALITIES = ["complete", "repaired", "late", "gap"]

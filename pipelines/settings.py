@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,10 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.market import BAR_WIDTHS_US
 
 CONFIG = "tapeflow.yaml"
-VENUES = ("binance-spot", "binance-usdm", "demo")
+VENUES = (
+    *("binance-spot", "binance-usdm", "binance-coinm", "okx", "bybit-spot", "bybit-linear", "bybit-inverse"),
+    *("coinbase", "coinbase-advanced", "kraken", "demo"),
+)
 _VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
 
 
@@ -64,8 +69,14 @@ class Venue(_Part):
     """A venue to record."""
 
     symbols: tuple[str, ...] = Field(description="like BTC-USDT or the venue's own BTCUSDT")
-    quotes: bool = Field(False, description="record best quotes too (much volume)")
+    feeds: tuple[Feed, ...] | None = Field(
+        None, description="of trades, quotes, book, liquidations, funding; default: all but quotes and book that are verified"
+    )
     redundancy: Literal[1, 2] = Field(1, description="sockets per feed")
+
+    def feeds_of(self, verified: Collection[Feed]) -> tuple[Feed, ...]:
+        """Return what is recorded: what was asked for, else trades and, of what is quiet, what was verified at the venue."""
+        return self.feeds or ("trades", *(feed for feed in FEEDS if feed in QUIET and feed in verified))
 
 
 class BigTrade(_Part):
@@ -99,6 +110,12 @@ class Detectors(_Part):
     vpin_high: VpinHigh = VpinHigh()
 
 
+class Book(_Part):
+    """Snapshots of the order book."""
+
+    interval_s: float = Field(10.0, ge=0.1, le=3600, description="time between snapshots")
+
+
 class Kernels(_Part):
     """All settings that change a result; the recorder journals them, the flow takes them from there."""
 
@@ -111,6 +128,7 @@ class Kernels(_Part):
         pattern=r"^\d+(\.\d+)?$",
         description="X adds the setting vXx50 and, where no average daily volume is known, stands for ADV = 50 X",
     )
+    book: Book = Book()
     detectors: Detectors = Detectors()
 
     @model_validator(mode="after")
@@ -147,6 +165,23 @@ class Journal(_Part):
     keep_days: int = Field(3, ge=3, description="UTC dates kept; never past what the flow has consumed")
 
 
+class NewsFeed(_Part):
+    """A feed of headlines; `{token}` in the URL stands for the value of the environment variable `token_env`."""
+
+    url: str
+    form: Literal["rss", "cryptopanic"] = Field("rss", description="rss (or Atom), or CryptoPanic's JSON")
+    token_env: str | None = Field(None, description="environment variable that holds the token")
+
+
+class News(_Part):
+    """The news poller; nothing is asked for unless `feeds` names something."""
+
+    feeds: dict[str, NewsFeed | None] = Field(default_factory=dict, description="by name; a preset's name alone takes the preset")
+    day_s: float = Field(120.0, ge=30, description="seconds between requests of one feed by day")
+    night_s: float = Field(600.0, ge=30, description="and by night")
+    day: tuple[int, int] = Field((6, 22), description="hours, UTC, between which it is day")
+
+
 class Demo(_Part):
     """The demo exchange's market."""
 
@@ -176,6 +211,7 @@ class Settings(BaseSettings):
     kernels: Kernels = Kernels()
     ports: Ports = Ports()
     journal: Journal = Journal()
+    news: News = News()
     demo: Demo = Demo()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

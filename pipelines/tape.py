@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.feeds import NO_QUOTES, Depth, Funding, Liquidation, QuoteRows
+
 TRADE: Final = 0
 CLOCK: Final = 1
 VOID: Final = 2
@@ -28,6 +30,7 @@ ROW = np.dtype(
         ("last_fill", np.int64),
         ("instrument", np.int32),  # index into the list of instruments; from a decoder, into `Decoded.symbols`
         ("fills", np.int32),
+        ("span", np.int32),  # ids it uses up: trade_id - span + 1 to trade_id
         ("frame", np.int32),  # which frame of the batch it came from; of an archive, the line
         ("flags", np.int32),  # market.Flag
         ("side", np.int8),  # +1 buyer is taker, -1 seller
@@ -54,6 +57,7 @@ def empty(n: int) -> Rows:
     rows["first_fill"] = -1
     rows["last_fill"] = -1
     rows["fills"] = 1
+    rows["span"] = 1
     rows["counted"] = True
     return rows
 
@@ -93,14 +97,20 @@ class Decoded(NamedTuple):
     rows : Rows
         Trades and voids in the order received; `instrument` indexes `symbols`; `recv_ns` is not set.
     symbols : list of str
-        The venue's own names that occur.
+        The venue's own names that occur in rows and quotes.
     faults : list of Fault
         What was refused. A refused trade whose id is known also has a void row.
     ignored : int
-        Frames that bear no trade and are no fault: acks, other channels.
+        Frames that are neither a row of any kind nor a fault: acks, pongs, channels that nobody records.
+    quotes : array of feeds.QUOTE
+    depths, liquidations, fundings : list
     """
 
     rows: Rows
     symbols: list[str]
     faults: list[Fault]
     ignored: int
+    quotes: QuoteRows = NO_QUOTES
+    depths: Sequence[Depth] = ()
+    liquidations: Sequence[Liquidation] = ()
+    fundings: Sequence[Funding] = ()

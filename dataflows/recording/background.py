@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from dataflows.recording.rest import Rest, RestError
 from pipelines.market import Instrument
 from pipelines.records import InstrumentRecord, Instruments, Klines, Reference, headed
-from pipelines.venues.binance import Binance
+from pipelines.venues.names import normalise
+from pipelines.venues.venue import Request, Venue
 
 DAYS: Final = 30
 
@@ -41,16 +42,21 @@ async def instruments(rest: Rest, wanted: Iterable[str]) -> list[Instrument]:
     RestError
         If the venue did not answer, or not with instruments.
     """
-    body = await rest.get(rest.venue.instruments_request())
-    try:
-        known = rest.venue.parse_instruments(body)
-    except ValueError as error:
-        raise RestError(str(error), final=False) from error
+    known: list[Instrument] = []
+    for first in rest.venue.instruments_requests():
+        request: Request | None = first
+        while request is not None:
+            body = await rest.get(request)
+            try:
+                known += rest.venue.parse_instruments(body)
+            except ValueError as error:
+                raise RestError(str(error), final=False) from error
+            request = rest.venue.next_page(request, body)
     found: dict[str, Instrument] = {}
     faults: list[str] = []
     for text in wanted:
         try:
-            instrument = rest.venue.normalise(text, known)
+            instrument = normalise(text, known)
             found[instrument.native] = instrument
         except ValueError as error:
             faults.append(f"venues.{rest.venue.name}.symbols: {error}")
@@ -61,17 +67,21 @@ async def instruments(rest: Rest, wanted: Iterable[str]) -> list[Instrument]:
 
 async def candles(rest: Rest, native: str) -> Candles:
     """Ask for daily and one-minute candles of an instrument."""
-    return Candles(
-        await rest.get(rest.venue.daily_klines_request(native)), await rest.get(rest.venue.minute_klines_request(native))
-    )
+    return Candles(await klines(rest, native, "1d"), await klines(rest, native, "1m"))
 
 
-def reference(venue: Binance, native: str, date: dt.date, today: dt.date, daily: bytes) -> Reference | None:
+async def klines(rest: Rest, native: str, interval: Literal["1d", "1m"]) -> bytes:
+    """Ask for candles of an instrument; empty where the venue has none."""
+    request = rest.venue.klines_request(native, interval)
+    return await rest.get(request) if request else b""
+
+
+def reference(venue: Venue, native: str, date: dt.date, today: dt.date, daily: bytes) -> Reference | None:
     """Average the volumes that thresholds of `date` are made from.
 
     Parameters
     ----------
-    venue : Binance
+    venue : Venue
     native : str
     date : date
         Which UTC date they are for.
@@ -85,6 +95,8 @@ def reference(venue: Binance, native: str, date: dt.date, today: dt.date, daily:
     Reference or None
         Over the last 30 complete dates, or as many as there are; None where there is none.
     """
+    if not daily:
+        return None
     days = sorted(venue.parse_klines(daily).to_pylist(), key=lambda day: day["ts"])
     complete = [day for day in days if day["ts"].date() < min(date, today)][-DAYS:]
     if not complete:
@@ -96,13 +108,11 @@ def reference(venue: Binance, native: str, date: dt.date, today: dt.date, daily:
 
 def instruments_record(venue: str, recorded: Sequence[Instrument]) -> bytes:
     """Return the payload that says which instruments of a venue are recorded."""
-    rows = [InstrumentRecord(i.symbol, i.native, i.base, i.quote, i.tick, i.lot, i.status) for i in recorded]
+    rows = [InstrumentRecord(*i[1:]) for i in recorded]
     return msgspec.json.encode(Instruments(venue, rows))
 
 
 def klines_records(venue: str, native: str, answers: Candles) -> list[bytes]:
     """Return the payloads that hold a venue's candles."""
-    return [
-        headed(Klines(venue, native, "1d"), answers.daily),
-        headed(Klines(venue, native, "1m"), answers.minutes),
-    ]
+    told = (("1d", answers.daily), ("1m", answers.minutes))
+    return [headed(Klines(venue, native, interval), body) for interval, body in told if body]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import structlog
@@ -16,7 +16,7 @@ from websockets.protocol import Event
 
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
 from dataflows.recording.tasks import spawn
-from pipelines.venues.binance import Route
+from pipelines.venues.venue import Route
 
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
@@ -81,10 +81,10 @@ class Connection:
         Set while it is open.
     """
 
-    def __init__(self, venue: str, route: Route, symbols: Sequence[str], owner: Owner) -> None:
+    def __init__(self, venue: str, route: Route, owner: Owner) -> None:
         self.venue = venue
         self.route = route
-        self.symbols = tuple(symbols)
+        self.symbols = tuple(route.symbols)
         self.number = 0
         self.opened = asyncio.Event()
         self.opened_at = 0.0

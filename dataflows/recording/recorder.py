@@ -137,7 +137,7 @@ class Recorder:
 
     def _tell_shed(self, feed: str, reason: str) -> None:
         for name, station in self.stations.items():
-            if feed == "trades" or station.settings.quotes:
+            if feed == "trades" or feed in station.settings.feeds_of(station.venue.rules.verified):
                 for native in station.instruments:
                     self.put(Kind.SHED, msgspec.json.encode(Gap(name, native, feed, reason, "shed")))
 
@@ -184,7 +184,8 @@ class Recorder:
         prepared = {name: got for name, got in zip(stations, attempts, strict=True) if isinstance(got, Preparation)}
         tapes = {(name, i.native) for name, got in prepared.items() for i in got.wanted}
         self._memory = await asyncio.to_thread(recall, self.settings.journal_dir, tapes, _frame_ids, _rest_id)
-        self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, dict.fromkeys(VENUES, "agg"))))
+        live: dict[str, str] = {name: place.rules.tape for name, place in VENUES.items()}
+        self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, live)))
         self.put(Kind.SETTINGS, self.settings.kernels.canonical())
         self.stations |= stations
         for (name, station), got in zip(stations.items(), attempts, strict=True):
@@ -310,7 +311,10 @@ class _Time(msgspec.Struct, rename="camel"):
 
 
 def _frame_ids(name: str, frame: bytes) -> tuple[str, int, int] | None:
-    return venue(name).ids(frame) if name in VENUES else None
+    if name not in VENUES:
+        return None
+    ids = [s for s in venue(name).look([frame]).sights if s.feed == "trades" and s.first >= 0]
+    return (ids[0].symbol, ids[0].first, ids[-1].last) if ids else None
 
 
 def _rest_id(name: str, body: bytes) -> int | None:

@@ -141,7 +141,7 @@ class Mender:
         """Fetch from the first missing id on until the venue has no more, or a live trade tells where the hole ends."""
         at = hole.first
         while hole.last is None and at - hole.first <= CAP:
-            ids, body = await self._page(at, PAGE)
+            ids, body = await self._page(at, None)
             if ids.size:
                 self._keep(body)
                 at = int(ids.max()) + 1
@@ -158,7 +158,7 @@ class Mender:
         tries = 0
         while hole.left:
             first, last = hole.left[0]
-            ids, body = await self._page(first, min(PAGE, last - first + 1))
+            ids, body = await self._page(first, last)
             if _fill(hole, ids):
                 self._keep(body)
             if not hole.left or hole.left[0][0] != first:
@@ -170,13 +170,13 @@ class Mender:
                 await asyncio.sleep(TRY_AGAIN_S)
         return lost
 
-    async def _page(self, first: int, limit: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], bytes]:
+    async def _page(self, first: int, last: int | None) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], bytes]:
         """Return the ids from `first` on, and the answer that holds them; ask until there is one or it is refused."""
         delay = 1.0
         while True:
             await self._ready()
             try:
-                body = await self._rest.get(self._rest.venue.agg_trades_request(self.symbol, first, limit))
+                body = await self._rest.get(self._rest.venue.repair_request(self.symbol, first, last))
                 return self._rest.venue.decode_rest(body, self.symbol).rows["trade_id"], body
             except RestError as error:
                 if error.final:

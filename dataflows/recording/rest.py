@@ -10,8 +10,7 @@ from typing import Final
 import httpx
 import structlog
 
-from pipelines.venues.binance import WEIGHT_HEADER, Binance
-from pipelines.venues.binance_rest import Request
+from pipelines.venues.venue import Request, Venue
 
 SHARE: Final = 0.5
 """Share of the venue's allowance that is used: other programs may ask from the same address."""
@@ -64,11 +63,11 @@ class Budget:
 class Rest:
     """Asks one venue's REST host."""
 
-    def __init__(self, venue: Binance, base: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, venue: Venue, base: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.venue = venue
-        self.base = (base or venue.rest_base).rstrip("/")
+        self.base = (base or venue.rules.rest).rstrip("/")
         self._clock = clock
-        self._budget = Budget(venue.weight_per_minute * SHARE, clock())
+        self._budget = Budget(venue.rules.weight_per_minute * SHARE, clock())
         self._client = httpx.AsyncClient(base_url=self.base, timeout=TIMEOUT_S, trust_env=not _local(self.base))
         self._turns = asyncio.Semaphore(4)
 
@@ -109,7 +108,7 @@ class Rest:
 
     def _body(self, answer: httpx.Response) -> bytes:
         now = self._clock()
-        if (spent := answer.headers.get(WEIGHT_HEADER, "")).isdigit():
+        if (spent := answer.headers.get(self.venue.rules.weight_header or "-", "")).isdigit():
             self._budget.spent(float(spent), now)
         status = answer.status_code
         if status in (418, 429):

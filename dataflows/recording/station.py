@@ -19,9 +19,9 @@ from dataflows.recording.rest import Rest, RestError
 from dataflows.recording.tasks import spawn
 from pipelines.market import Instrument
 from pipelines.records import Connect, Disconnect, Gap, Kind, Reference
-from pipelines.settings import Venue
+from pipelines.settings import Venue as VenueSettings
 from pipelines.store.journal_memory import Memory
-from pipelines.venues.binance import Binance
+from pipelines.venues.venue import Answer, Sight, Venue
 
 ROTATE_S: Final = 23 * 3600
 """A venue closes a socket after 24 h; its replacement opens before."""
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class Preparation(NamedTuple):
     """What is to be recorded of a venue: its instruments, and candles of those that are new."""
 
-    settings: Venue
+    settings: VenueSettings
     wanted: list[Instrument]
     new: dict[str, background.Candles]
 
@@ -76,7 +76,9 @@ class Station:
     lines : list of Connection
     """
 
-    def __init__(self, venue: Binance, settings: Venue, base: str | None, recorder: Recorder, rest: Rest | None = None) -> None:
+    def __init__(
+        self, venue: Venue, settings: VenueSettings, base: str | None, recorder: Recorder, rest: Rest | None = None
+    ) -> None:
         self.venue = venue
         self.settings = settings
         self.base = base
@@ -97,7 +99,7 @@ class Station:
 
     # What is recorded
 
-    async def prepare(self, settings: Venue) -> Preparation:
+    async def prepare(self, settings: VenueSettings) -> Preparation:
         """Ask for the instruments that `settings` names and, of new ones, for what comes before their first trade.
 
         Raises
@@ -108,7 +110,7 @@ class Station:
             If the venue did not answer.
         """
         try:
-            self.venue.routes((), quotes=False, base=self.base)
+            self.venue.routes((), (), self.base)
         except ValueError as error:
             raise background.Unknown([f"endpoints.{error}"]) from error
         wanted = await background.instruments(self.rest, settings.symbols)
@@ -190,7 +192,7 @@ class Station:
         for native in list(self.instruments):
             if any((native, date) not in self.references for date in dates):
                 try:
-                    self._refer(native, await self.rest.get(self.venue.daily_klines_request(native)))
+                    self._refer(native, await background.klines(self.rest, native, "1d"))
                 except (RestError, ValueError) as error:
                     log.warning("no_reference", venue=self.venue.name, symbol=native, error=str(error))
         for key in [key for key in self.references if key[1] < dates[0]]:
@@ -207,11 +209,13 @@ class Station:
     async def _renew(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait((before,))
-        symbols = list(self.instruments)
-        routes = self.venue.routes(symbols, quotes=self.settings.quotes, base=self.base) if symbols else []
+        instruments = list(self.instruments.values())
+        routes = (
+            self.venue.routes(instruments, self.settings.feeds_of(self.venue.rules.verified), self.base) if instruments else []
+        )
         old = self.lines
         twice = [route for route in routes for _ in range(self.settings.redundancy)]
-        new = [Connection(self.venue.name, route, _carried(route.streams, symbols), self) for route in twice]
+        new = [Connection(self.venue.name, route, self) for route in twice]
         self.lines = old + new
         for line in new:
             line.start()
@@ -266,38 +270,32 @@ class Station:
 
     def _connect(self, connection: Connection) -> bytes:
         route = connection.route
-        return msgspec.json.encode(Connect(self.venue.name, route.name, route.feeds, list(connection.symbols)))
+        return msgspec.json.encode(Connect(self.venue.name, route.name, [*route.feeds], list(connection.symbols)))
 
     def saw(self, frames: Sequence[bytes], recv_ns: int) -> None:
         """Hold frames that are in the journal against the gap rule."""
         self.frames += len(frames)
         self.last_frame_ns = recv_ns
-        ids = self.venue.aggregate_ids(frames)
-        if ids is None:
-            ids = []
-            for frame in frames:
-                sight = self.venue.glance(frame)
-                if sight is None:
-                    self._heard(frame)
-                elif sight.tape == "agg":
-                    ids.append((sight.symbol, sight.trade_id))
-        self._check(ids)
+        seen = self.venue.look(frames)
+        kind = self.venue.rules.tape
+        self._check([sight for sight in seen.sights if sight.feed == "trades" and sight.tape == kind])
+        for answer in seen.answers:
+            self._heard(answer)
 
-    def _check(self, ids: list[tuple[str, int]]) -> None:
+    def _check(self, sights: list[Sight]) -> None:
         """Hold ids against the gap rule, in the order they came."""
         tapes, now = self.tapes, self._recorder.clock()
-        for native, number in ids:
-            tape = tapes.get(native)
-            if tape is not None and tape.see(number, number, now) is not None:
-                self.menders[native].begin()
-        self.seen_at.update(dict.fromkeys({native for native, _ in ids}, now))
+        for sight in sights:
+            tape = tapes.get(sight.symbol)
+            if tape is not None and tape.see(sight.first, sight.last, now) is not None:
+                self.menders[sight.symbol].begin()
+        self.seen_at.update(dict.fromkeys({sight.symbol for sight in sights}, now))
 
-    def _heard(self, frame: bytes) -> None:
-        """Take a frame that bears no trade: the venue may be speaking of the connection."""
-        answer = self.venue.answer(frame)
-        if answer is not None and answer.kind == "error":
+    def _heard(self, answer: Answer) -> None:
+        """Take what the venue says of the connection."""
+        if answer.kind == "error":
             log.error("refused_by_venue", venue=self.venue.name, error=answer.text)
-        elif answer is not None and answer.kind == "shutdown" and not self._renewing:
+        elif answer.kind == "shutdown" and not self._renewing:
             self.renew("the venue is about to close")
 
     async def close(self) -> None:
@@ -309,9 +307,3 @@ class Station:
         await asyncio.gather(*(mender.stop() for mender in self.menders.values()))
         await asyncio.gather(*(line.retire() for line in self.lines))
         await self.rest.close()
-
-
-def _carried(streams: Iterable[str], symbols: Iterable[str]) -> list[str]:
-    """Return the symbols, as the venue spells them, that streams are of."""
-    names = {stream.partition("@")[0] for stream in streams}
-    return [symbol for symbol in symbols if symbol.lower() in names]

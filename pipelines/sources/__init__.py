@@ -17,8 +17,8 @@ from pipelines.sources.pieces import Piece, Position, Scan, SourceError, SourceF
 from pipelines.sources.tables import DUMP, TARDIS, Ccxt, Csv, archive_symbol, is_whole
 from pipelines.store.journal import is_segment, segments
 from pipelines.venues import venue as venue_named
-from pipelines.venues.binance import Binance
 from pipelines.venues.columns import Tape
+from pipelines.venues.venue import Venue
 
 __all__ = ["Piece", "Position", "Source", "SourceError", "open_source"]
 
@@ -126,7 +126,7 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
     )
 
 
-def _recognise(path: Path, venue: Binance, wanted: str | None) -> list[SourceFile]:
+def _recognise(path: Path, venue: Venue, wanted: str | None) -> list[SourceFile]:
     """Return a file by its format; of a journal's folder, all segments."""
     if path.is_dir():
         found = segments(path)
@@ -148,7 +148,7 @@ def _recognise(path: Path, venue: Binance, wanted: str | None) -> list[SourceFil
     return [_archive(path, venue, line, wanted)]
 
 
-def _archive(path: Path, venue: Binance, line: bytes, wanted: str | None) -> Csv:
+def _archive(path: Path, venue: Venue, line: bytes, wanted: str | None) -> Csv:
     """Return a venue's archive, whose lines do not name the symbol."""
     layout = venue.archive_layout(line)
     if layout is None:
@@ -176,7 +176,7 @@ def _tape(files: Sequence[SourceFile], scans: Sequence[Scan]) -> Tape:
     return tape
 
 
-def _instruments(path: Path, venue: Binance, tape: Tape, scans: Sequence[Scan], wanted: str | None) -> list[Instrument]:
+def _instruments(path: Path, venue: Venue, tape: Tape, scans: Sequence[Scan], wanted: str | None) -> list[Instrument]:
     """Return the instruments that trade on the tape: as the source describes them, else by their names."""
     described = {i.native: i for scan in scans for i in scan.instruments}
     natives = list(dict.fromkeys(name for scan in scans for name in scan.symbols.get(tape, [])))
@@ -190,7 +190,7 @@ def _instruments(path: Path, venue: Binance, tape: Tape, scans: Sequence[Scan], 
         raise SourceError(path, f"{error}; choose what to take with --symbol") from None
 
 
-def _digest(files: Sequence[SourceFile], venue: Binance, instruments: Sequence[Instrument]) -> str:
+def _digest(files: Sequence[SourceFile], venue: Venue, instruments: Sequence[Instrument]) -> str:
     total = hashlib.sha256()
     for text in (venue.name, *(i.symbol for i in instruments)):
         total.update(text.encode() + b"\0")

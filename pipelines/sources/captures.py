@@ -15,9 +15,8 @@ from pipelines.market import Instrument
 from pipelines.records import Batch, Kind
 from pipelines.sources.files import blocks
 from pipelines.sources.pieces import Piece, Position, Scan, SourceKind
-from pipelines.venues.binance import Binance
-from pipelines.venues.binance_frames import UNREADABLE
-from pipelines.venues.columns import Tape, nanoseconds
+from pipelines.venues.columns import UNREADABLE, Tape, nanoseconds
+from pipelines.venues.venue import Venue
 
 BLOCK: Final = 16_384
 
@@ -68,7 +67,7 @@ class Capture:
     """A capture. `read` takes a line apart."""
 
     path: Path
-    venue: Binance
+    venue: Venue
     read: Callable[[bytes], Received | None]
     kind: ClassVar[SourceKind] = "frames"
 
@@ -85,8 +84,9 @@ class Capture:
                     continue
                 time, frame = received
                 first_ns = first_ns or int(nanoseconds(np.array([time]))[0])
-                if sight := self.venue.glance(frame):
-                    symbols.setdefault(sight.tape, {})[sight.symbol] = None
+                for sight in self.venue.look([frame]).sights:
+                    if sight.feed == "trades":
+                        symbols.setdefault(sight.tape, {})[sight.symbol] = None
         return Scan(first_ns, {tape: list(names) for tape, names in symbols.items()}, instruments)
 
     def _described(self, line: bytes) -> list[Instrument]:
@@ -104,7 +104,7 @@ class Capture:
         for lines in blocks(self.path, start, size):
             found = [(k, r) for k, line in enumerate(lines, start + 1) if (r := self.read(line.rstrip(b"\r\n")))]
             if only is not None:
-                found = [(k, r) for k, r in found if (s := self.venue.glance(r[1])) is None or s.symbol == only]
+                found = [(k, r) for k, r in found if all(s.symbol == only for s in self.venue.look([r[1]]).sights)]
             start += len(lines)
             batch = Batch(
                 recv_ns=nanoseconds(np.array([r[0] for _, r in found], np.int64)),

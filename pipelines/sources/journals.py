@@ -14,8 +14,8 @@ from pipelines.market import Instrument
 from pipelines.records import Batch, Instruments, Kind
 from pipelines.sources.pieces import Piece, Position, Scan, SourceError, SourceKind
 from pipelines.store.journal import contents
-from pipelines.venues.binance import Binance
 from pipelines.venues.columns import Tape
+from pipelines.venues.venue import Venue
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Segment:
     """A journal segment. Instruments, settings and kind of tape are records of the journal itself."""
 
     path: Path
-    venue: Binance
+    venue: Venue
     kind: ClassVar[SourceKind] = "journal"
 
     def _batches(self) -> Iterator[Batch]:
@@ -45,12 +45,12 @@ class Segment:
                 if kind == Kind.INSTRUMENTS:
                     said = self._read(payload)
                     instruments[said.venue] = [Instrument(said.venue, *msgspec.structs.astuple(i)) for i in said.instruments]
-                elif kind == Kind.FRAME and (sight := self.venue.glance(payload)):
+                elif kind == Kind.FRAME and (sights := [s for s in self.venue.look([payload]).sights if s.feed == "trades"]):
                     if self.venue.name not in instruments:
                         names = " and ".join(instruments) or "no named venue"
                         raise SourceError(self.path, f"is a journal of {names}, not of {self.venue.name}; change --venue")
                     mine = instruments[self.venue.name]
-                    return Scan(first_ns, {sight.tape: [i.native for i in mine]}, mine)
+                    return Scan(first_ns, {sights[0].tape: [i.native for i in mine]}, mine)
         return Scan(first_ns, {}, instruments.get(self.venue.name, []))
 
     def _read(self, payload: bytes) -> Instruments:

@@ -13,10 +13,10 @@ import msgspec
 from pipelines.sources.files import blocks, unpacked
 from pipelines.sources.pieces import Piece, Position, Scan, SourceError, SourceKind
 from pipelines.tape import Decoded
-from pipelines.venues.binance import Binance
-from pipelines.venues.binance_frames import UNREADABLE
-from pipelines.venues.columns import Tape
+from pipelines.venues import binance_frames, csv_trades
+from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.csv_trades import Layout
+from pipelines.venues.venue import Venue
 
 BLOCK: Final = 65_536
 
@@ -54,7 +54,7 @@ class Csv:
     """A file of CSV. `symbol`, the venue's own name, is for layouts without a column for it."""
 
     path: Path
-    venue: Binance
+    venue: Venue
     layout: Layout
     symbol: str
     kind: ClassVar[SourceKind] = "rows"
@@ -83,7 +83,7 @@ class Csv:
             )
 
     def _decode(self, lines: Sequence[bytes], start: int) -> Decoded:
-        return self.venue.decode_archive(b"".join(lines), self.layout, self.symbol, start + 1)
+        return csv_trades.decode(b"".join(lines), self.layout, self.symbol, start + 1)
 
     def pieces(self, number: int, start: int, size: int, tape: Tape, only: str | None) -> Iterator[Piece]:
         """See `SourceFile.pieces`; `frame` of a row is the number of its line, from 1."""
@@ -109,7 +109,7 @@ class Ccxt:
     """A JSON array of ccxt trades of one symbol, the venue's aggregate under `info`; all of it is held in memory."""
 
     path: Path
-    venue: Binance
+    venue: Venue
     kind: ClassVar[SourceKind] = "rows"
 
     def _elements(self) -> list[msgspec.Raw]:
@@ -138,7 +138,7 @@ class Ccxt:
         return Scan(int(rows["ts"][0]) * 1000, {"agg": [symbol]}, [])
 
     def _decode(self, elements: Sequence[msgspec.Raw], start: int, symbol: str) -> Decoded:
-        decoded = self.venue.decode_rows([_info(element) for element in elements], symbol)
+        decoded = binance_frames.decode_rows([_info(element) for element in elements], symbol)
         decoded.rows["frame"] += start + 1
         return decoded._replace(faults=[f._replace(frame=f.frame + start + 1) for f in decoded.faults])
 

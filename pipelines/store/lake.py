@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from pipelines.market import INSTRUMENTS, TABLES, Table
+from pipelines.market import INSTRUMENTS, TABLES
+from pipelines.schema import Table
 from pipelines.store import LakeError, names
 from pipelines.store.commits import Commits
 from pipelines.store.names import Known, Time

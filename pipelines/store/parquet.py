@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.market import Table
+    from pipelines.schema import Table
 
 PARTITION = ["date", "venue"]
 ROW_GROUP = 262_144

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from pipelines.venues.binance import Binance
+from pipelines.venues.venue import Venue
 
-VENUES: Final[dict[str, Binance]] = {
+VENUES: Final[dict[str, Venue]] = {
     "binance-spot": Binance("binance-spot", "spot"),
     "binance-usdm": Binance("binance-usdm", "usdm"),
     "demo": Binance("demo", "usdm"),
 }
 
 
-def venue(name: str) -> Binance:
+def venue(name: str) -> Venue:
     """Return the venue of that name.
 
     Raises

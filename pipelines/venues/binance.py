@@ -8,21 +8,20 @@ first frame proves a stream.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
+from pipelines.feeds import Feed, Level
 from pipelines.market import Instrument
 from pipelines.tape import Decoded
-from pipelines.venues import binance_archive, binance_frames, binance_names, binance_quotes, binance_rest, csv_trades
-from pipelines.venues.binance_frames import Sight
-from pipelines.venues.binance_quotes import Quotes
-from pipelines.venues.binance_rest import Request
+from pipelines.venues import binance_archive, binance_frames, binance_names, binance_rest
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
+from pipelines.venues.venue import Answer, Request, Route, Rules, Seen, Sight, Stream
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 MAX_STREAMS: Final = 1024
@@ -30,7 +29,7 @@ MAX_STREAMS: Final = 1024
 MAX_PARAMS: Final = 200
 """Streams named in one SUBSCRIBE."""
 
-_FEED_OF: Final = {"aggTrade": "trades", "bookTicker": "quotes"}
+_FEED_OF: Final[dict[str, Feed]] = {"aggTrade": "trades", "bookTicker": "quotes"}
 _KLINE_WEIGHTS: Final = ((99, 1), (499, 2), (1000, 5), (1500, 10))
 """What candles weigh on USD-M, by the most of them that cost that."""
 
@@ -70,47 +69,6 @@ _MARKETS: Final = {
 _DEMO_REST: Final = "http://127.0.0.1:8765"
 
 
-class Route(NamedTuple):
-    """A connection to open.
-
-    Attributes
-    ----------
-    name : str
-        Like `market`; what `records.Connect.route` says.
-    url : str
-    subscribe : list of bytes
-        Frames to send once it is open.
-    streams : list of str
-        What is subscribed: `btcusdt@aggTrade`.
-    feeds : list of str
-        `trades`, `quotes`.
-    """
-
-    name: str
-    url: str
-    subscribe: list[bytes]
-    streams: list[str]
-    feeds: list[str]
-
-
-class Answer(NamedTuple):
-    """What the server says about the connection itself.
-
-    Attributes
-    ----------
-    kind : {'ack', 'error', 'shutdown'}
-        `shutdown`: the server is about to close; open the replacement at once.
-    id : int, str or None
-        Of the request that is answered.
-    text : str
-        What went wrong.
-    """
-
-    kind: Literal["ack", "error", "shutdown"]
-    id: int | str | None
-    text: str
-
-
 @dataclass(frozen=True)
 class Binance:
     """A market of Binance: what to send it, and how to read what it sends.
@@ -127,14 +85,18 @@ class Binance:
     market: Literal["spot", "usdm"]
 
     @property
-    def rest_base(self) -> str:
-        """Where REST requests go when there is no stand-in."""
-        return _DEMO_REST if self.name == "demo" else _MARKETS[self.market].rest
-
-    @property
-    def weight_per_minute(self) -> int:
-        """Weight of REST requests that the host allows an address in a minute."""
-        return _MARKETS[self.market].weight_per_minute
+    def rules(self) -> Rules:
+        """What holds there."""
+        market = _MARKETS[self.market]
+        return Rules(
+            rest=_DEMO_REST if self.name == "demo" else market.rest,
+            weight_per_minute=market.weight_per_minute,
+            tape="agg",
+            contiguous=True,
+            feeds=frozenset({"trades", "quotes"}),
+            verified=frozenset({"trades", "quotes"}),
+            weight_header=WEIGHT_HEADER,
+        )
 
     @property
     def _perpetual(self) -> str:
@@ -142,45 +104,30 @@ class Binance:
 
     # Sockets
 
-    def routes(self, symbols: Sequence[str], *, quotes: bool, base: str | None = None) -> list[Route]:
-        """Return the connections that carry the trades, and if asked the best quotes, of `symbols`.
-
-        Parameters
-        ----------
-        symbols : sequence of str
-            The venue's own names.
-        quotes : bool
-        base : str, optional
-            `http://host:port` of a stand-in.
-
-        Raises
-        ------
-        ValueError
-            If `base` is no such URL.
-        """
+    def routes(self, instruments: Sequence[Instrument], feeds: Collection[Feed], base: str | None = None) -> list[Route]:
+        """See `Venue.routes`."""
         rest = base or (_DEMO_REST if self.name == "demo" else None)
         if rest is not None and not re.fullmatch(r"https?://[^/]+/?", rest):
             raise ValueError(f"{self.name}: endpoint was {rest!r}; use a URL like http://127.0.0.1:8765")
         socket = _MARKETS[self.market].socket if rest is None else rest.rstrip("/").replace("http", "ws", 1)
-        by_path: dict[str, list[str]] = {}
-        for event in ("aggTrade", "bookTicker") if quotes else ("aggTrade",):
-            path = _MARKETS[self.market].routes[event]
-            by_path.setdefault(path, []).extend(f"{symbol.lower()}@{event}" for symbol in symbols)
+        by_path: dict[str, dict[str, Stream]] = {}
+        for event, path in _MARKETS[self.market].routes.items():
+            if (feed := _FEED_OF[event]) in feeds:
+                streams = by_path.setdefault(path, {})
+                streams.update((f"{i.native.lower()}@{event}", Stream(feed, i.native)) for i in instruments)
         return [
-            self._route(path, socket, streams[k : k + MAX_STREAMS], k // MAX_STREAMS)
+            self._route(path, socket, dict(list(streams.items())[k : k + MAX_STREAMS]), k // MAX_STREAMS)
             for path, streams in by_path.items()
             for k in range(0, len(streams), MAX_STREAMS)
         ]
 
-    def _route(self, path: str, socket: str, streams: list[str], number: int) -> Route:
+    def _route(self, path: str, socket: str, streams: dict[str, Stream], number: int) -> Route:
         name = path.removeprefix("/") or "spot"
-        events = dict.fromkeys(stream.rpartition("@")[2] for stream in streams)
         return Route(
             f"{name}-{number + 1}" if number else name,
             f"{socket}{path}/stream",
-            self.subscribe(streams),
-            streams,
-            [_FEED_OF[event] for event in events],
+            self.subscribe(list(streams)),
+            list(streams.values()),
         )
 
     def subscribe(self, streams: Sequence[str], method: str = "SUBSCRIBE", first_id: int = 1) -> list[bytes]:
@@ -189,6 +136,25 @@ class Binance:
             msgspec.json.encode({"method": method, "params": streams[k : k + MAX_PARAMS], "id": first_id + n})
             for n, k in enumerate(range(0, len(streams), MAX_PARAMS))
         ]
+
+    def resubscribe(self, stream: Stream) -> list[bytes]:
+        """Return nothing: a book's snapshot comes over REST."""
+        del stream
+        return []
+
+    def look(self, frames: Sequence[bytes]) -> Seen:
+        """See `Venue.look`."""
+        ids = binance_frames.aggregate_ids(frames)
+        if ids is not None:
+            return Seen([Sight("trades", symbol, number, number) for symbol, number in ids], [])
+        sights: list[Sight] = []
+        answers: list[Answer] = []
+        for frame in frames:
+            if sight := binance_frames.glance(frame):
+                sights.append(sight)
+            elif answer := self.answer(frame):
+                answers.append(answer)
+        return Seen(sights, answers)
 
     def answer(self, frame: bytes) -> Answer | None:
         """Return what the server says about the connection, None if the frame is data."""
@@ -201,46 +167,26 @@ class Binance:
         if not isinstance(event, dict):
             return None
         if event.get("e") == "serverShutdown":
-            return Answer("shutdown", None, "the server is about to close")
-        asked = event.get("id")
-        asked = asked if isinstance(asked, int | str) else None
+            return Answer("shutdown", "the server is about to close")
         error = event.get("error", event)
         if isinstance(error, dict) and "code" in error and "msg" in error:
-            return Answer("error", asked, f"{error['msg']} (code {error['code']})")
-        return Answer("ack", asked, "") if "result" in event and "error" not in event else None
-
-    def ids(self, frame: bytes) -> tuple[str, int, int] | None:
-        """Return the venue's own name, first and last id of the trade in a frame; None if it bears none."""
-        sight = binance_frames.glance(frame)
-        return (sight.symbol, sight.trade_id, sight.trade_id) if sight else None
-
-    def glance(self, frame: bytes) -> Sight | None:
-        """Return which trade a frame bears: tape, the venue's own name, id; None if it bears none."""
-        return binance_frames.glance(frame)
-
-    def aggregate_ids(self, frames: Sequence[bytes]) -> list[tuple[str, int]] | None:
-        """Return the venue's own name and id of each aggregate, None unless every frame is one."""
-        return binance_frames.aggregate_ids(frames)
-
-    def stream_of(self, frame: bytes) -> str | None:
-        """Return the name of the stream a frame came on, None where it does not say."""
-        if not frame.startswith(b'{"stream":"'):
-            return None
-        return frame[11 : frame.find(b'"', 11)].decode("utf-8", "replace")
+            return Answer("error", f"{error['msg']} (code {error['code']})")
+        return Answer("ack") if "result" in event and "error" not in event else None
 
     # Reading
 
-    def decode(self, frames: Sequence[bytes | memoryview], tape: Tape = "agg") -> Decoded:
-        """Read the trades in a batch of frames; see `binance_frames.decode`."""
+    def decode(self, frames: Sequence[bytes | memoryview], tape: Tape) -> Decoded:
+        """See `Venue.decode`."""
         return binance_frames.decode(frames, tape)
 
-    def decode_quotes(self, frames: Sequence[bytes | memoryview]) -> Quotes:
-        """Read the best quotes in a batch of frames; see `binance_quotes.decode_quotes`."""
-        return binance_quotes.decode_quotes(frames)
+    def checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
+        """Return 0: there is none."""
+        del bids, asks
+        return 0
 
-    def decode_rest(self, body: bytes, symbol: str) -> Decoded:
-        """Read the answer to `agg_trades_request`; `symbol` is the venue's own name."""
-        return binance_frames.decode_rest(body, symbol)
+    def decode_rest(self, body: bytes, native: str) -> Decoded:
+        """See `Venue.decode_rest`."""
+        return binance_frames.decode_rest(body, native)
 
     def decode_rows(self, rows: Sequence[bytes | msgspec.Raw], symbol: str) -> Decoded:
         """Read aggregates as REST sends them, one by one; see `binance_frames.decode_rows`."""
@@ -249,26 +195,48 @@ class Binance:
     # REST
 
     def time_request(self) -> Request:
-        """Ask for the server's time (`serverTime`, ms)."""
+        """See `Venue.time_request`."""
         return self._request("time", 1)
 
-    def instruments_request(self) -> Request:
-        """Ask for all instruments and their rules."""
+    def parse_time(self, body: bytes) -> int:
+        """See `Venue.parse_time`."""
+        return binance_rest.parse_time(body)
+
+    def instruments_requests(self) -> list[Request]:
+        """See `Venue.instruments_requests`."""
         market = _MARKETS[self.market]
         params = {"showPermissionSets": "false"} if self.market == "spot" else {}
-        return self._request("exchangeInfo", market.info_weight, **params)
+        return [self._request("exchangeInfo", market.info_weight, **params)]
 
-    def daily_klines_request(self, native: str, limit: int = 31) -> Request:
-        """Ask for the newest daily candles, the unfinished one included."""
-        return self._klines_request(native, "1d", limit)
+    def next_page(self, request: Request, body: bytes) -> None:
+        """Return None: one answer holds all instruments."""
+        del request, body
 
-    def minute_klines_request(self, native: str, limit: int = 1000) -> Request:
-        """Ask for the newest one-minute candles, the unfinished one included."""
-        return self._klines_request(native, "1m", limit)
+    def klines_request(self, native: str, interval: Literal["1d", "1m"]) -> Request:
+        """See `Venue.klines_request`."""
+        return self._klines_request(native, interval, 31 if interval == "1d" else 1000)
 
-    def agg_trades_request(self, native: str, from_id: int, limit: int = 1000) -> Request:
+    def repair_request(self, native: str, first: int, last: int | None) -> Request:
         """Ask for aggregates from an id on, that id included."""
-        return self._request("aggTrades", _MARKETS[self.market].agg_weight, symbol=native, fromId=str(from_id), limit=str(limit))
+        limit = 1000 if last is None else min(1000, last - first + 1)
+        weight = _MARKETS[self.market].agg_weight
+        return self._request("aggTrades", weight, symbol=native, fromId=str(first), limit=str(limit))
+
+    def book_request(self, native: str) -> None:
+        """Not built yet."""
+        del native
+
+    def decode_book(self, body: bytes, native: str) -> Decoded:
+        """Not built yet."""
+        raise NotImplementedError
+
+    def funding_request(self, native: str) -> None:
+        """Not built yet."""
+        del native
+
+    def decode_funding(self, body: bytes, native: str) -> Decoded:
+        """Not built yet."""
+        raise NotImplementedError
 
     def _klines_request(self, native: str, interval: str, limit: int) -> Request:
         weight = 2 if self.market == "spot" else next(w for most, w in _KLINE_WEIGHTS if limit <= most)
@@ -295,16 +263,8 @@ class Binance:
         """Return the instrument called `text` where no instruments are at hand; see `binance_names.guess`."""
         return binance_names.guess(text, self.name, self._perpetual)
 
-    def normalise(self, text: str, instruments: Sequence[Instrument]) -> Instrument:
-        """Return the instrument called `text`; see `binance_names.normalise`."""
-        return binance_names.normalise(text, instruments)
-
     # Archives
 
     def archive_layout(self, first_line: bytes) -> Layout | None:
         """Return how the lines of an archive are laid out, None if it is none of Binance's trades."""
         return binance_archive.layout_of(first_line)
-
-    def decode_archive(self, data: bytes, layout: Layout, symbol: str, first_line: int = 1) -> Decoded:
-        """Read complete lines of an archive of `symbol`; see `csv_trades.decode`."""
-        return csv_trades.decode(data, layout, symbol, first_line)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct, field
 
 from pipelines.tape import Decoded
-from pipelines.venues.columns import MAX_ID, Refused, Tape, Trades, build, quoted
+from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Tape, Trades, build, quoted
+from pipelines.venues.venue import Sight
 
 _OTHER_EVENTS: Final = (
     *("aggTrade", "trade", "blockTrade", "bookTicker", "depthUpdate", "kline", "continuous_kline", "avgPrice"),
@@ -26,9 +27,6 @@ _OTHER_EVENTS: Final = (
 """Events that a tape is not made of; `aggTrade` and `trade` are among them, as a tape takes only one of the two."""
 _NAMELESS: Final = ({"result"}, {"code", "msg"}, {"error"}, {"lastUpdateId"}, {"u", "s", "b", "a"})
 """Keys by which messages without an event type are known: acks, errors, depth snapshots, spot's best quotes."""
-UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What reading hostile bytes as JSON may raise."""
-
 BLOCK: Final = 8192
 """Frames read before their columns are formed: as many as stay in the processor's cache."""
 
@@ -108,14 +106,6 @@ _aggregate = msgspec.json.Decoder(_Aggregate)
 _rest_id = msgspec.json.Decoder(_RestId)
 
 
-class Sight(NamedTuple):
-    """A trade at a glance: the tape it belongs to, the venue's own name of its symbol, its id."""
-
-    tape: Tape
-    symbol: str
-    trade_id: int
-
-
 def glance(frame: bytes) -> Sight | None:
     """Return which trade a frame bears, or None; nothing but its id and symbol is checked."""
     if b'rade"' not in frame:
@@ -127,7 +117,8 @@ def glance(frame: bytes) -> Sight | None:
             event = _raw_sight.decode(frame)
         except UNREADABLE:
             return None
-    return Sight("agg" if isinstance(event, _AggSight) else "fill", event.symbol, event.trade_id)
+    tape: Tape = "agg" if isinstance(event, _AggSight) else "fill"
+    return Sight("trades", event.symbol, event.trade_id, event.trade_id, tape)
 
 
 def aggregate_ids(frames: Sequence[bytes]) -> list[tuple[str, int]] | None:
@@ -216,7 +207,7 @@ def _look_closer(i: int, frame: bytes, tape: Tape) -> _AggTrade | _Trade | Refus
         except UNREADABLE as error:
             sight = glance(frame)
             reason = f"{name} was malformed: {error}"
-            return Refused(i, reason, sight.symbol, sight.trade_id) if sight else Refused(i, reason)
+            return Refused(i, reason, sight.symbol, sight.last) if sight else Refused(i, reason)
     if name is None:
         known = any(keys <= event.keys() for keys in _NAMELESS)
         return None if known else Refused(i, "frame named no event type")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from msgspec import Meta, Struct, field
 
 from pipelines.tape import Fault
-from pipelines.venues.binance_frames import UNREADABLE, Name, unwrap
-from pipelines.venues.columns import MAX_ID, decimals, microseconds
+from pipelines.venues.binance_frames import Name, unwrap
+from pipelines.venues.columns import MAX_ID, UNREADABLE, decimals, microseconds
 
 QUOTE: Final = np.dtype(
     [

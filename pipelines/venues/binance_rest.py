@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from msgspec import Struct
 
-from pipelines.market import TIME, Instrument
-from pipelines.venues.binance_frames import UNREADABLE
-from pipelines.venues.columns import microseconds
-
-
-class Request(NamedTuple):
-    """A GET request: its path, its query, and what it takes from the host's budget of weight a minute."""
-
-    path: str
-    params: dict[str, str]
-    weight: int
+from pipelines.market import Instrument
+from pipelines.schema import TIME
+from pipelines.venues.columns import KLINES, UNREADABLE, microseconds
 
 
 class _Symbol(Struct):
@@ -42,15 +34,6 @@ class _ExchangeInfo(Struct):
 
 _KLINE = tuple[int, str, str, str, str, str, int, str, int, str, str, Any]
 _VALUES = ("open", "high", "low", "close", "volume", "notional", "taker_buy_volume", "taker_buy_notional")
-KLINES = pa.schema(
-    [
-        ("ts", TIME),
-        ("end", TIME),
-        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "notional")),
-        ("fills", pa.int64()),
-        *((name, pa.float64()) for name in ("taker_buy_volume", "taker_buy_notional")),
-    ]
-)
 
 
 def parse_error(body: bytes) -> str | None:
@@ -62,6 +45,18 @@ def parse_error(body: bytes) -> str | None:
     if isinstance(message, dict) and "code" in message and "msg" in message:
         return f"{message['msg']} (code {message['code']})"
     return None
+
+
+class _Time(Struct):
+    serverTime: int  # noqa: N815
+
+
+def parse_time(body: bytes) -> int:
+    """Read an answer to a request for the server's time, ms since 1970; ValueError if it is not of that form."""
+    try:
+        return msgspec.json.decode(body, type=_Time).serverTime
+    except UNREADABLE as error:
+        raise ValueError(f"the answer about the time was malformed: {error}") from None
 
 
 def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrument]:

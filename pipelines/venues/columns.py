@@ -10,10 +10,13 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipelines.market import Flag
+from pipelines.schema import TIME
 from pipelines.tape import VOID, Decoded, Fault, Rows, empty
 
 MAX_ID: Final = 2**63 - 1
@@ -26,6 +29,19 @@ EARLIEST_US: Final = 1_262_304_000_000_000
 """2010-01-01."""
 LATEST_US: Final = 4_102_444_800_000_000
 """2100-01-01."""
+
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading hostile bytes as JSON may raise."""
+KLINES = pa.schema(
+    [
+        ("ts", TIME),
+        ("end", TIME),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "notional")),
+        ("fills", pa.int64()),
+        *((name, pa.float64()) for name in ("taker_buy_volume", "taker_buy_notional")),
+    ]
+)
+"""What a venue's candles are read into: volumes in base, notionals in quote currency; null where it does not say."""
 
 _PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 

@@ -44,8 +44,8 @@ def venues(json: JsonOption = False) -> None:
     rows = [
         (
             name,
-            chosen.endpoints.get(name, venue.rest_base),
-            venue.weight_per_minute,
+            chosen.endpoints.get(name, venue.rules.rest),
+            venue.rules.weight_per_minute,
             list(chosen.venues[name].symbols) if name in chosen.venues else [],
         )
         for name, venue in VENUES.items()
