@@ -136,6 +136,10 @@ class Rules(NamedTuple):
         How often it is sent.
     page : int
         Trades that one repair request brings at most.
+    book_depth : int
+        Levels of a side beyond which a book is cut after each update, as the venue does without saying so; 0: none.
+    exact_history : bool
+        A repair answer holds the trades as the socket sends them (else: single fills where the socket merges them).
     """
 
     rest: str
@@ -151,6 +155,8 @@ class Rules(NamedTuple):
     ping: bytes = b""
     ping_s: float = 20.0
     page: int = 1000
+    book_depth: int = 0
+    exact_history: bool = True
 
 
 class Venue(Protocol):
