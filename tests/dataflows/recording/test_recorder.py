@@ -404,7 +404,7 @@ def test_a_venue_that_does_not_answer_keeps_no_other_from_being_recorded(tmp_pat
 def test_lost_quotes_are_told_and_a_venue_taken_out_is_closed(tmp_path: Path) -> None:
     async def play() -> Settings:
         async with exchange(BTC) as made:
-            wanted = settings(tmp_path, made, quotes=True)
+            wanted = settings(tmp_path, made, feeds=("trades", "quotes"))
             async with recording(wanted) as recorder:
                 made.cut()
                 await until(lambda: len(made.subscribed) == 4)
@@ -424,7 +424,7 @@ def test_quotes_are_shed_before_trades_and_trades_are_fetched_when_there_is_room
 
     async def play() -> Settings:
         async with exchange(BTC) as made:
-            wanted = settings(tmp_path, made, quotes=True)
+            wanted = settings(tmp_path, made, feeds=("trades", "quotes"))
             async with recording(wanted, free=lambda folder: room[0]) as recorder:
 
                 def step(share: float, number: int) -> None:
