@@ -3,127 +3,134 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pipelines import settings
+from pipelines.market import Instrument
 from pipelines.venues import VENUES, venue
+from pipelines.venues.binance import Binance
+from pipelines.venues.names import normalise
+from pipelines.venues.venue import Route
 from tests.conftest import SHARED
 
-SPOT, USDM, DEMO = venue("binance-spot"), venue("binance-usdm"), venue("demo")
+SPOT, USDM, DEMO = Binance("binance-spot", "spot"), Binance("binance-usdm", "usdm"), Binance("demo", "usdm")
+BTC = [Instrument("binance-usdm", "BTC-USDT-PERP", "BTCUSDT", "BTC", "USDT")]
 STAND_IN = "http://127.0.0.1:8765"
 
 
-def test_every_venue_of_the_settings_is_known() -> None:
-    assert tuple(VENUES) == settings.VENUES
-    with pytest.raises(ValueError, match="unknown venue 'bin'; use binance-spot, binance-usdm, demo"):
+def named(*natives: str) -> list[Instrument]:
+    return [Instrument("v", name, name, name, "USDT") for name in natives]
+
+
+def params(route: Route) -> list[str]:
+    return [stream for frame in route.subscribe for stream in json.loads(frame)["params"]]
+
+
+def test_every_venue_known_is_one_of_the_settings() -> None:
+    assert set(VENUES) <= set(settings.VENUES)
+    assert {"binance-spot", "binance-usdm", "demo"} <= set(VENUES)
+    with pytest.raises(ValueError, match="unknown venue 'bin'; use binance-spot, binance-usdm"):
         venue("bin")
 
 
 def test_spot_carries_trades_and_quotes_on_one_socket() -> None:
-    (route,) = SPOT.routes(["BTCUSDT", "ETHUSDT"], quotes=True)
+    (route,) = SPOT.routes(named("BTCUSDT", "ETHUSDT"), ["trades", "quotes"])
     assert route.url == "wss://stream.binance.com:9443/stream"
-    assert route.streams == ["btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "ethusdt@bookTicker"]
-    assert route.feeds == ["trades", "quotes"]
-    assert [json.loads(s) for s in route.subscribe] == [{"method": "SUBSCRIBE", "params": route.streams, "id": 1}]
+    assert params(route) == ["btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "ethusdt@bookTicker"]
+    assert route.streams == [(feed, name) for feed in ("trades", "quotes") for name in ("BTCUSDT", "ETHUSDT")]
+    assert (route.feeds, route.symbols) == (["trades", "quotes"], ["BTCUSDT", "ETHUSDT"])
+    assert [json.loads(s) for s in route.subscribe] == [{"method": "SUBSCRIBE", "params": params(route), "id": 1}]
 
 
 def test_usdm_never_mixes_its_routes() -> None:
-    market, public = USDM.routes(["BTCUSDT"], quotes=True)
-    assert (market.name, market.url, market.streams, market.feeds) == (
+    market, public = USDM.routes(BTC, ["trades", "quotes"])
+    assert (market.name, market.url, params(market), market.feeds) == (
         *("market", "wss://fstream.binance.com/market/stream"),
         *(["btcusdt@aggTrade"], ["trades"]),
     )
-    assert (public.name, public.url, public.streams, public.feeds) == (
+    assert (public.name, public.url, params(public), public.feeds) == (
         *("public", "wss://fstream.binance.com/public/stream"),
         *(["btcusdt@bookTicker"], ["quotes"]),
     )
-    assert [r.name for r in USDM.routes(["BTCUSDT"], quotes=False)] == ["market"]
+    assert [r.name for r in USDM.routes(BTC, ["trades"])] == ["market"]
 
 
 def test_a_stand_in_serves_the_same_paths() -> None:
-    assert USDM.routes(["BTCUSDT"], quotes=False, base=STAND_IN + "/")[0].url == "ws://127.0.0.1:8765/market/stream"
-    assert SPOT.routes(["BTCUSDT"], quotes=False, base="https://x.test")[0].url == "wss://x.test/stream"
-    assert DEMO.routes(["BTCUSDT"], quotes=False)[0].url == "ws://127.0.0.1:8765/market/stream"
+    assert USDM.routes(BTC, ["trades"], STAND_IN + "/")[0].url == "ws://127.0.0.1:8765/market/stream"
+    assert SPOT.routes(BTC, ["trades"], "https://x.test")[0].url == "wss://x.test/stream"
+    assert DEMO.routes(BTC, ["trades"])[0].url == "ws://127.0.0.1:8765/market/stream"
     with pytest.raises(ValueError, match="endpoint was 'localhost'"):
-        USDM.routes(["BTCUSDT"], quotes=False, base="localhost")
+        USDM.routes(BTC, ["trades"], "localhost")
 
 
 def test_many_symbols_are_spread_over_requests_and_connections() -> None:
-    routes = SPOT.routes([f"S{k}USDT" for k in range(1100)], quotes=False)
+    routes = SPOT.routes(named(*(f"S{k}USDT" for k in range(1100))), ["trades"])
     assert [r.name for r in routes] == ["spot", "spot-2"]
     assert [len(r.streams) for r in routes] == [1024, 76]
     requests = [json.loads(s) for s in routes[0].subscribe]
     assert [len(r["params"]) for r in requests] == [200] * 5 + [24]
     assert [r["id"] for r in requests] == [1, 2, 3, 4, 5, 6]
-    assert [s for r in requests for s in r["params"]] == routes[0].streams
+    assert params(routes[0]) == [f"{stream.symbol.lower()}@aggTrade" for stream in routes[0].streams]
 
 
 @pytest.mark.parametrize(
     ("message", "answer"),
     [
-        ({"result": None, "id": 1}, ("ack", 1, "")),
-        ({"result": ["btcusdt@aggTrade"], "id": "a"}, ("ack", "a", "")),
-        ({"code": 2, "msg": "Invalid request", "id": 2}, ("error", 2, "Invalid request (code 2)")),
-        ({"error": {"code": 2, "msg": "no"}, "id": 3}, ("error", 3, "no (code 2)")),
-        ({"error": {"code": 2, "msg": "no"}}, ("error", None, "no (code 2)")),
-        (
-            {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}},
-            ("shutdown", None, "the server is about to close"),
-        ),
-        ({"e": "serverShutdown", "E": 1}, ("shutdown", None, "the server is about to close")),
+        ({"result": None, "id": 1}, ("ack", "")),
+        ({"result": ["btcusdt@aggTrade"], "id": "a"}, ("ack", "")),
+        ({"code": 2, "msg": "Invalid request", "id": 2}, ("error", "Invalid request (code 2)")),
+        ({"error": {"code": 2, "msg": "no"}, "id": 3}, ("error", "no (code 2)")),
+        ({"error": {"code": 2, "msg": "no"}}, ("error", "no (code 2)")),
+        ({"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}, ("shutdown", "the server is about to close")),
+        ({"e": "serverShutdown", "E": 1}, ("shutdown", "the server is about to close")),
         ({"stream": "btcusdt@aggTrade", "data": {"e": "aggTrade", "result": 1}}, None),
         ({"e": "aggTrade", "s": "BTCUSDT"}, None),
         ([1], None),
     ],
 )
-def test_answers_are_told_from_data(message: object, answer: tuple[Any, ...] | None) -> None:
-    assert SPOT.answer(json.dumps(message, separators=(",", ":")).encode()) == answer
+def test_answers_are_told_from_data(message: object, answer: tuple[str, str] | None) -> None:
+    frame = json.dumps(message, separators=(",", ":")).encode()
+    assert SPOT.look([frame]) == ([], [answer] if answer else [])
 
 
-def test_hostile_bytes_are_no_answer() -> None:
-    for frame in (b"", b"\xff", b"[" * 100_000, b'{"stream":'):
-        assert SPOT.answer(frame) is None
-        assert SPOT.ids(frame) is None
-        assert SPOT.stream_of(frame) is None
-
-
-def test_ids_and_stream_of_a_frame() -> None:
-    frame = b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT","a":7,"p":"0"}}'
-    assert USDM.ids(frame) == ("BTCUSDT", 7, 7)
-    assert USDM.stream_of(frame) == "btcusdt@aggTrade"
-    assert USDM.stream_of(b'{"result":null,"id":1}') is None
+def test_hostile_bytes_are_neither_data_nor_answer() -> None:
+    frames = [b"", b"\xff", b"[" * 100_000, b'{"stream":']
+    assert SPOT.look(frames) == ([], [])
+    assert USDM.look([*frames, b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT","a":7,"p":"0"}}']) == (
+        [("trades", "BTCUSDT", 7, 7, "agg", False)],
+        [],
+    )
 
 
 def test_requests_name_path_query_and_weight() -> None:
-    assert SPOT.rest_base == "https://api.binance.com"
-    assert DEMO.rest_base == STAND_IN
-    assert (SPOT.weight_per_minute, USDM.weight_per_minute) == (6000, 2400)
+    assert SPOT.rules.rest == "https://api.binance.com"
+    assert DEMO.rules.rest == STAND_IN
+    assert (SPOT.rules.weight_per_minute, USDM.rules.weight_per_minute) == (6000, 2400)
     assert USDM.time_request() == ("/fapi/v1/time", {}, 1)
-    assert SPOT.instruments_request() == ("/api/v3/exchangeInfo", {"showPermissionSets": "false"}, 20)
-    assert USDM.instruments_request() == ("/fapi/v1/exchangeInfo", {}, 1)
-    assert USDM.agg_trades_request("BTCUSDT", 5) == (
+    assert SPOT.instruments_requests() == [("/api/v3/exchangeInfo", {"showPermissionSets": "false"}, 20)]
+    assert USDM.instruments_requests() == [("/fapi/v1/exchangeInfo", {}, 1)]
+    assert USDM.repair_request("BTCUSDT", 5, None) == (
         "/fapi/v1/aggTrades",
         {"symbol": "BTCUSDT", "fromId": "5", "limit": "1000"},
         20,
     )
-    assert SPOT.agg_trades_request("BTCUSDT", 5, 10).weight == 4
-    assert USDM.daily_klines_request("BTCUSDT") == ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1d", "limit": "31"}, 1)
-    assert USDM.minute_klines_request("BTCUSDT") == (
+    assert SPOT.repair_request("BTCUSDT", 5, 10) == ("/api/v3/aggTrades", {"symbol": "BTCUSDT", "fromId": "5", "limit": "6"}, 4)
+    assert USDM.klines_request("BTCUSDT", "1d") == ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1d", "limit": "31"}, 1)
+    assert USDM.klines_request("BTCUSDT", "1m") == (
         "/fapi/v1/klines",
         {"symbol": "BTCUSDT", "interval": "1m", "limit": "1000"},
         5,
     )
-    assert SPOT.minute_klines_request("BTCUSDT").weight == 2
+    assert SPOT.klines_request("BTCUSDT", "1m").weight == 2
 
 
 def test_each_venue_names_its_perpetuals() -> None:
     assert USDM.guess("BTCUSDT").symbol == "BTC-USDT-PERP"
     assert SPOT.guess("BTCUSDT").symbol == "BTC-USDT"
-    assert DEMO.guess("BTCUSDT") == ("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT", "", "", "")
-    assert USDM.normalise("btcusdt", [USDM.guess("BTC-USDT-PERP")]).venue == "binance-usdm"
+    assert DEMO.guess("BTCUSDT") == Instrument("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT")
+    assert normalise("btcusdt", [USDM.guess("BTC-USDT-PERP")]).venue == "binance-usdm"
 
 
 @pytest.mark.real
@@ -131,7 +138,7 @@ def test_each_venue_names_its_perpetuals() -> None:
     ("name", "place", "total", "some"),
     [("BINANCE", SPOT, 1695, {"BTC-USDT", "NKN-USDT"}), ("BINANCE_FUTURES", USDM, 121, {"BTC-USDT-PERP", "BTC-USDT-210924"})],
 )
-def test_real_instruments(name: str, place: Any, total: int, some: set[str]) -> None:
+def test_real_instruments(name: str, place: Binance, total: int, some: set[str]) -> None:
     with pa.input_stream(str(SHARED / "captures" / f"{name}.jsonl.zst"), compression="zstd") as stream:
         answer = next(d for d in map(json.loads, stream.read().splitlines()) if "/exchangeInfo" in d.get("url", ""))
     found = place.parse_instruments(answer["data"].encode())

@@ -224,9 +224,9 @@ def test_ids_of_many_aggregates_are_told_only_if_all_frames_are_such() -> None:
 
 
 def test_a_glance_tells_tape_symbol_and_id() -> None:
-    assert glance(agg()) == ("agg", "BTCUSDT", 3055120001)
-    assert glance(json.dumps(FILL).encode()) == ("fill", "BTCUSDT", 7090110011)
-    assert glance(agg(p="0")) == ("agg", "BTCUSDT", 3055120001)
+    assert glance(agg()) == ("trades", "BTCUSDT", 3055120001, 3055120001, "agg", False)
+    assert glance(json.dumps(FILL).encode()) == ("trades", "BTCUSDT", 7090110011, 7090110011, "fill", False)
+    assert glance(agg(p="0")) == glance(agg())
     assert [glance(f) for f in (agg(a=-1), agg()[:-9], b"", b'{"data":{"e":"aggTrade"}}', json.dumps(OTHERS[5]).encode())] == [
         None
     ] * 5
@@ -258,7 +258,7 @@ def test_no_mutated_event_raises_and_glance_agrees(changes: dict[str, object], w
     accounted(decoded, 1)
     sight = glance(text)
     if sight and sight.tape == tape:
-        assert decoded.rows["trade_id"].tolist() == [sight.trade_id]
+        assert decoded.rows["trade_id"].tolist() == [sight.last]
         assert decoded.symbols == [sight.symbol]
     else:
         assert decoded.rows.size == 0

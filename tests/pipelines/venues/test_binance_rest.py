@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipelines.market import KLINES as KLINES_TABLE
-from pipelines.venues.binance_rest import KLINES, parse_error, parse_instruments, parse_klines
+from pipelines.venues.binance_rest import parse_error, parse_instruments, parse_klines
+from pipelines.venues.columns import KLINES
 
 FILTERS = [
     {"filterType": "LOT_SIZE", "stepSize": "0.00100000"},
