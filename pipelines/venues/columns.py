@@ -74,6 +74,12 @@ class Trades(NamedTuple):
     off_book : bool, (n,), or None
         The trade did not come from the book.
     recv_ns : int64, (n,), or None
+    history : bool, (n,), or None
+        The venue sent again what was before the subscription.
+    span : int64, (n,), or None
+        Ids it uses up: `trade_id - span + 1` to `trade_id`.
+    part : int64, (n,), or None
+        Its place in a frame that holds several.
     """
 
     frame: Ints
@@ -87,6 +93,9 @@ class Trades(NamedTuple):
     last_fill: Ints | None = None
     off_book: Bools | None = None
     recv_ns: Ints | None = None
+    history: Bools | None = None
+    span: Ints | None = None
+    part: Ints | None = None
 
 
 class Refused(NamedTuple):
@@ -96,6 +105,7 @@ class Refused(NamedTuple):
     reason: str
     symbol: str = ""
     trade_id: int = -1
+    part: int = 0
 
 
 def microseconds(time: Ints) -> Ints:
@@ -187,8 +197,9 @@ def build(trades: Trades, refused: Sequence[Refused], ignored: int) -> Decoded:
     index = {name: i for i, name in enumerate(dict.fromkeys([*trades.symbol, *(r.symbol for r in known)]))}
     rows, reasons = _rows(trades)
     rows["instrument"] = 0 if len(index) == 1 else [index[name] for name in trades.symbol]
-    faults = [Fault(int(trades.frame[i]), reason, trades.symbol[i]) for i, reason in reasons.items()]
-    faults += [Fault(r.frame, r.reason, r.symbol) for r in refused]
+    part = trades.part if trades.part is not None else np.zeros(len(trades.symbol), np.int64)
+    faults = [Fault(int(trades.frame[i]), reason, trades.symbol[i], int(part[i])) for i, reason in reasons.items()]
+    faults += [Fault(r.frame, r.reason, r.symbol, r.part) for r in refused]
     if reasons:
         _void(rows, np.array(sorted(reasons)))
     if known:
@@ -227,13 +238,17 @@ def _rows(trades: Trades) -> tuple[Rows, dict[int, str]]:
     if trades.off_book is not None and trades.off_book.any():
         rows["flags"] = np.where(trades.off_book, int(Flag.OFF_BOOK), 0)
         rows["counted"] = ~trades.off_book
+    if trades.history is not None:
+        rows["flags"] |= np.where(trades.history, np.int32(Flag.HISTORY), np.int32(0))
+    if trades.span is not None:
+        rows["span"] = trades.span
     return rows, reasons
 
 
 def _void(rows: Rows, which: Ints) -> None:
     """Turn rows into voids: the id is used up, the rest is neutral but for time and place."""
     blank = empty(which.size)
-    for name in ("recv_ns", "frame", "instrument", "trade_id", "ts"):
+    for name in ("recv_ns", "frame", "instrument", "trade_id", "ts", "span"):
         blank[name] = rows[name][which]
     blank["kind"], blank["counted"], blank["fills"] = VOID, False, 0
     rows[which] = blank
