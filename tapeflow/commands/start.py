@@ -33,19 +33,26 @@ def init(force: Annotated[bool, typer.Option("--force", help="Overwrite a settin
 
 @app.command()
 def venues(json: JsonOption = False) -> None:
-    """List the venues, and the symbols recorded there.
+    """List the venues, what can be recorded there, and the symbols that are.
+
+    A feed is `unverified` until a real frame of it has been decoded in our tests; it is recorded only where `feeds` names it.
 
     Example: tapeflow venues --json
     """
+    from pipelines.feeds import FEEDS
     from pipelines.venues import VENUES
 
     chosen = settings()
-    columns = ["venue", "rest", "weight_per_minute", "symbols"]
+    columns = ["venue", "feeds", "unverified", "tape", "rest", "weight_per_minute", "recorded", "symbols"]
     rows = [
         (
             name,
+            [feed for feed in FEEDS if feed in venue.rules.feeds],
+            [feed for feed in FEEDS if feed in venue.rules.feeds - venue.rules.verified],
+            venue.rules.tape,
             chosen.endpoints.get(name, venue.rules.rest),
             venue.rules.weight_per_minute,
+            list(chosen.venues[name].feeds_of(venue.rules.verified)) if name in chosen.venues else [],
             list(chosen.venues[name].symbols) if name in chosen.venues else [],
         )
         for name, venue in VENUES.items()

@@ -1,0 +1,110 @@
+"""The doctor through real sockets: a sound exchange, one that is silent, one that refuses, a clock that is off."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from dataflows import doctor
+from dataflows.demo.server import Exchange, exchange
+from dataflows.doctor import Finding
+from pipelines.settings import Settings, Venue
+from pipelines.tape import Decoded
+from pipelines.venues import venue
+from pipelines.venues.binance import Binance
+
+
+def settings(tmp_path: Path, port: int, *symbols: str) -> Settings:
+    return Settings(
+        data=tmp_path,
+        venues={"demo": Venue(symbols=symbols or ("BTC-USDT",))},
+        endpoints={"demo": f"http://127.0.0.1:{port}"},
+    )
+
+
+def an_exchange(*faults: str) -> Exchange:
+    return exchange(seed=7, symbols=("BTC-USDT", "ETH-USDT"), rate=2000, recording=None, speed=1, faults=faults)
+
+
+async def examined(tmp_path: Path, served: Exchange, *symbols: str, seconds: float = 2.0) -> dict[str, Finding]:
+    async with served.serving(0) as port:
+        found = await doctor._venues(settings(tmp_path, port, *symbols), seconds)
+    return {finding.check: finding for finding in found}
+
+
+def test_a_sound_exchange_is_found_so(tmp_path: Path) -> None:
+    found = asyncio.run(examined(tmp_path, an_exchange()))
+    states = {check: finding.state for check, finding in found.items()}
+    assert states == {"clock": "ok", "rules": "ok", "route market": "ok", "route public": "ok", "aggressor": "ok"}, found
+    assert "BTC-USDT (TRADING)" in found["rules"].found
+
+
+def test_a_clock_that_is_off_is_told(tmp_path: Path) -> None:
+    async def run() -> Finding:
+        served = an_exchange()
+        served._clock.step(-7000)
+        return (await examined(tmp_path, served, seconds=0.2))["clock"]
+
+    found = asyncio.run(run())
+    assert found.state == "fault"
+    assert "NTP" in found.remedy
+
+
+def test_an_unknown_symbol_is_told_with_one_that_looks_like_it(tmp_path: Path) -> None:
+    found = asyncio.run(examined(tmp_path, an_exchange(), "BTC-USDD"))
+    assert found["rules"].state == "fault"
+    assert "did you mean BTC-USDT" in found["rules"].found
+
+
+def test_a_route_that_acknowledges_and_stays_silent_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Binance.routes
+
+    def retired(self: Binance, *args: object) -> object:
+        return [route._replace(url=route.url.replace("/market/", "/")) for route in honest(self, *args)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Binance, "routes", retired)
+    found = asyncio.run(examined(tmp_path, an_exchange(), seconds=0.5))
+    assert found["route market"].state == "fault"
+    assert "data on 0 of 1 streams" in found["route market"].found
+
+
+def test_a_venue_that_is_not_reached_is_told(tmp_path: Path, unused_port: int) -> None:
+    found = asyncio.run(doctor._venues(settings(tmp_path, unused_port), 0.1))
+    assert [(f.check, f.state) for f in found] == [("reached", "fault")]
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_mirrored_sides_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Binance.decode
+
+    def mirrored(self: Binance, *args: object) -> Decoded:
+        decoded = honest(self, *args)  # type: ignore[arg-type]
+        decoded.rows["side"] = -decoded.rows["side"]
+        return decoded
+
+    monkeypatch.setattr(Binance, "decode", mirrored)
+    found = asyncio.run(examined(tmp_path, an_exchange()))
+    assert found["aggressor"].state == "fault"
+
+
+def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)._replace(total=10**9, free=10**7)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert doctor.disk(settings(tmp_path, 1)).state == "fault"
+
+
+def test_too_few_trades_say_nothing() -> None:
+    place = venue("demo")
+    assert doctor.sides(place, [], []).state == "unknown"
