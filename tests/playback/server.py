@@ -1,0 +1,137 @@
+"""Plays frames as a venue would send them: real WebSocket and REST on one port, behind that venue's own handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+PACE_S = 0.002
+"""Between two frames of a socket: quick, and yet not all in one read."""
+
+
+class Frame(NamedTuple):
+    """A frame to send, and the subscription that it belongs to."""
+
+    key: str
+    text: str
+
+
+class Script(Protocol):
+    """What one venue sends and answers.
+
+    Attributes
+    ----------
+    venue : str
+    symbols : list of str
+        To be recorded, as a user writes them.
+    frames : list of Frame
+        In the order they are sent; each once, on the sockets that have subscribed to its key.
+    """
+
+    venue: str
+    symbols: list[str]
+    frames: list[Frame]
+
+    def opens(self, path: str) -> bool:
+        """Whether the venue has sockets at a path."""
+
+    def control(self, message: str, keys: set[str]) -> list[str]:
+        """Carry out a client's message on its subscriptions `keys`; return what is answered."""
+
+    def rest(self, path: str, query: dict[str, str]) -> Any:
+        """Return the answer to a REST request, JSON-able; None: there is no such path."""
+
+
+class Playback:
+    """Serves one script on a port of its own, in a thread of its own.
+
+    Attributes
+    ----------
+    url : str
+    played : threading.Event
+        Set once every frame was sent.
+    asked : list of str
+        REST requests.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.played = threading.Event()
+        self.asked: list[str] = []
+        self.url = ""
+        self._sessions: dict[ServerConnection, set[str]] = {}
+        self._ready = threading.Event()
+        self._stop: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __enter__(self) -> Playback:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        async with serve(
+            self._client, "127.0.0.1", 0, process_request=self._request, compression=None, close_timeout=1
+        ) as server:
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            self._ready.set()
+            playing = asyncio.create_task(self._play(self.script.frames))
+            await stop.wait()
+            playing.cancel()
+
+    async def _play(self, frames: Sequence[Frame]) -> None:
+        """Send each frame once somebody has subscribed to all that is to be sent."""
+        keys = {frame.key for frame in frames}
+        while not keys <= set().union(*self._sessions.values()):
+            await asyncio.sleep(0.01)
+        for frame in frames:
+            for connection, subscribed in list(self._sessions.items()):
+                if frame.key in subscribed:
+                    await connection.send(frame.text)
+            await asyncio.sleep(PACE_S)
+        self.played.set()
+
+    async def _client(self, connection: ServerConnection) -> None:
+        keys: set[str] = set()
+        self._sessions[connection] = keys
+        try:
+            async for message in connection:
+                text = message if isinstance(message, str) else message.decode()
+                wanted = set(keys)
+                answers = self.script.control(text, wanted)
+                for answer in answers:
+                    await connection.send(answer)
+                keys.clear()
+                keys.update(wanted)  # only now: an acknowledgement comes before data
+        except ConnectionClosed:
+            pass
+        finally:
+            del self._sessions[connection]
+
+    def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        url = urlsplit(request.path)
+        if "Upgrade" in request.headers:
+            return None if self.script.opens(url.path) else connection.respond(HTTPStatus.NOT_FOUND, "no such path\n")
+        self.asked.append(request.path)
+        body = self.script.rest(url.path, dict(parse_qsl(url.query)))
+        status = 200 if body is not None else 404
+        content = json.dumps(body if body is not None else {"error": f"no such path: {url.path}"}).encode()
+        headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(content)), "Connection": "close"})
+        return Response(status, HTTPStatus(status).phrase, headers, content)
