@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.feeds import Level
 from pipelines.market import Flag
 from pipelines.schema import TIME
 from pipelines.tape import VOID, Decoded, Fault, Rows, empty
@@ -43,6 +45,8 @@ KLINES = pa.schema(
 )
 """What a venue's candles are read into: volumes in base, notionals in quote currency; null where it does not say."""
 
+MOST: Final = 1e18
+"""No size of a level reaches this: some coins trade by the million millions."""
 _PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 
 Tape = Literal["agg", "fill"]
@@ -147,6 +151,53 @@ def decimals(texts: Sequence[str], what: str, *, zero: bool = False) -> tuple[Fl
         if fault:
             reasons[i] = f"{what} {fault}: {quoted(texts[i])}"
     return values, reasons
+
+
+def number(text: str, what: str, *, zero: bool = False, signed: bool = False) -> float:
+    """Return the double nearest to a decimal text; `zero` and what is below it are accepted if asked.
+
+    Raises
+    ------
+    ValueError
+        With the reason, as `decimals` words it. More digits than a double holds are rounded.
+    """
+    digits = text[1:] if signed and text.startswith("-") else text
+    if not _PLAIN.fullmatch(digits):
+        raise ValueError(f"{what} {_not_plain(digits)}: {quoted(text)}")
+    value = float(text)
+    if abs(value) >= ABSURD:
+        raise ValueError(f"{what} was absurd: {quoted(text)}")
+    if value == 0 and not (zero or signed):
+        raise ValueError(f"{what} was not above zero: {quoted(text)}")
+    return value
+
+
+def moment(time: int) -> int:
+    """Return a time since 1970 in ms, us or ns, told apart by magnitude, in us; ValueError if not between 2010 and 2100."""
+    us = time * 1000 if time < 10**14 else time if time < 10**17 else time // 1000
+    if not EARLIEST_US <= us < LATEST_US:
+        raise ValueError(f"time was not between 2010 and 2100: {time}")
+    return us
+
+
+def check_levels(*sides: Sequence[Level]) -> None:
+    """Raise ValueError with the reason if a price of a book is not above zero, or a size below it, or either no plain decimal."""
+    texts = [*chain.from_iterable(chain.from_iterable(sides))]
+    digits = "".join(texts).replace(".", "")
+    if digits.isdecimal() and digits.isascii():
+        try:
+            values = [*map(float, texts)]
+        except ValueError:
+            pass
+        else:
+            if min(values[::2]) > 0 and max(values[::2]) < ABSURD and max(values) < MOST:
+                return
+    for text in texts[::2]:
+        if not _PLAIN.fullmatch(text) or not 0 < float(text) < ABSURD:
+            raise ValueError(f"price of a level {_against(text, zero=False) or 'was absurd'}: {quoted(text)}")
+    for text in texts[1::2]:
+        if not _PLAIN.fullmatch(text) or float(text) >= MOST:
+            raise ValueError(f"size of a level {_against(text, zero=True) or 'was absurd'}: {quoted(text)}")
 
 
 def _floats(texts: Sequence[str]) -> tuple[Floats, Sequence[int]]:

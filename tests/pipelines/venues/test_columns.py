@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.venues.columns import decimals, microseconds, nanoseconds, quoted
+from pipelines.venues.columns import check_levels, decimals, microseconds, moment, nanoseconds, number, quoted
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,72 @@ def test_times_are_told_apart_by_magnitude() -> None:
 def test_quoted_text_stays_on_one_line_and_short() -> None:
     assert quoted("a\nb") == "'a\\nb'"
     assert len(quoted("x" * 1000)) < 50
+
+
+@pytest.mark.parametrize(
+    ("text", "zero", "signed", "value"),
+    [
+        ("0.5", False, False, 0.5),
+        ("0", True, False, 0.0),
+        ("-0.00010000", False, True, -0.0001),
+        ("0", False, True, 0.0),
+        ("0.12345678901234567890", False, False, 0.12345678901234567890),
+    ],
+)
+def test_one_number_is_read(text: str, zero: bool, signed: bool, value: float) -> None:
+    assert number(text, "rate", zero=zero, signed=signed) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "signed", "reason"),
+    [
+        ("", False, "rate was not a number: ''"),
+        ("-1", False, "rate was not above zero: '-1'"),
+        ("0", False, "rate was not above zero: '0'"),
+        ("x", True, "rate was not a number: 'x'"),
+        ("NaN", True, "rate was not finite: 'NaN'"),
+        ("-1e308", True, "rate was not plain decimal text: '-1e308'"),
+        ("1" * 400, False, "rate was absurd"),
+        ("\u0661", False, "rate was not plain decimal text: '\u0661'"),
+    ],
+)
+def test_one_number_that_is_none_says_why(text: str, signed: bool, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        number(text, "rate", signed=signed)
+
+
+def test_moments_are_microseconds_between_2010_and_2100() -> None:
+    assert [moment(t) for t in (1795204800005, 1795204800005006, 1795204800005006007)] == [
+        *(1795204800005000, 1795204800005006, 1795204800005006)
+    ]
+    for time in (-1, 0, 123456789, 5 * 10**13, 2**62):
+        with pytest.raises(ValueError, match="time was not between 2010 and 2100"):
+            moment(time)
+
+
+def test_levels_are_decimals_above_zero_with_sizes_that_may_be_zero() -> None:
+    check_levels([], [])
+    check_levels([("91231.40", "8.113"), ("91231.30", "0.000")], [("0.00000001", "999999999999.12345678")])
+
+
+@pytest.mark.parametrize(
+    ("level", "reason"),
+    [
+        (("0", "1"), "price of a level was not above zero: '0'"),
+        (("-1", "1"), "price of a level was not above zero: '-1'"),
+        (("1e308", "1"), "price of a level was not plain decimal text: '1e308'"),
+        (("NaN", "1"), "price of a level was not finite: 'NaN'"),
+        (("1.2.3", "1"), "price of a level was not a number: '1.2.3'"),
+        (("", "1"), "price of a level was not a number: ''"),
+        (("1" * 13, "1"), "price of a level was absurd"),
+        (("0." + "0" * 400 + "1", "1"), "price of a level was not above zero"),
+        (("1", "-5"), "size of a level was not above zero: '-5'"),
+        (("1", "1e5"), "size of a level was not plain decimal text: '1e5'"),
+        (("1", ""), "size of a level was not a number: ''"),
+        (("1", "9" * 400), "size of a level was absurd"),
+    ],
+)
+def test_a_level_that_cannot_be_says_why(level: tuple[str, str], reason: str) -> None:
+    for sides in (([level], []), ([("1", "1")], [("2", "1"), level])):
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            check_levels(*sides)
