@@ -68,7 +68,8 @@ class Sight(NamedTuple):
     symbol : str
         The venue's own name.
     first, last : int
-        Of trades, the ids it uses up, ends included; else -1.
+        Of trades, the ids it uses up, ends included; else -1. An empty range, `first` = `last` + 1, bears no trade: the
+        venue says that ids up to `last` exist.
     tape : {'agg', 'fill'}
         Of trades, which tape they belong to.
     history : bool
@@ -138,6 +139,8 @@ class Rules(NamedTuple):
         Trades that one repair request brings at most.
     book_depth : int
         Levels of a side beyond which a book is cut after each update, as the venue does without saying so; 0: none.
+    too_many : tuple of int
+        HTTP statuses that mean too many requests; a 403 that is not among them is a refusal of the place or network.
     exact_history : bool
         A repair answer holds the trades as the socket sends them (else: single fills where the socket merges them).
     """
@@ -157,6 +160,7 @@ class Rules(NamedTuple):
     page: int = 1000
     book_depth: int = 0
     exact_history: bool = True
+    too_many: tuple[int, ...] = (418, 429)
 
 
 class Venue(Protocol):
