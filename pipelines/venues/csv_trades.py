@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from pipelines.tape import Decoded
+from pipelines.venues import trade_ids
 from pipelines.venues.columns import Ints, Refused, Tape, Trades, build, nanoseconds
 
 _INT: Final = rb"-?(?:[0-9]{1,18}|[1-8][0-9]{18})"
@@ -22,20 +23,23 @@ _TEXT: Final = rb"[ -~]*"
 _BOOL: Final = rb"[Tt]rue|TRUE|[Ff]alse|FALSE|[01]"
 _CELLS: Final = {
     "id": rb"(?:[0-9]{1,18}|[1-8][0-9]{18})",
+    "uuid": trade_ids.UUID.encode(),
+    "number": rb"[0-9]{1,9}",
     "price": _TEXT,
     "size": _TEXT,
     "first": _INT,
     "last": _INT,
     "time": _INT,
+    "seconds": rb"[0-9]{1,10}(?:\.[0-9]{1,9})?",
     "received": _INT,
     "seller": _BOOL,
     "best": _BOOL,
-    "side": rb"buy|sell",
+    "side": rb"[Bb]uy|[Ss]ell",
     "symbol": rb"[!-~]{1,40}",
     "": rb"[^\r\n]*",
 }
 """What a cell must be, by column."""
-_ARROW: Final = {"price": pa.string(), "size": pa.string(), "side": pa.string(), "symbol": pa.string(), "seller": pa.bool_()}
+_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | {"seller": pa.bool_()}
 
 
 class Layout(NamedTuple):
@@ -45,8 +49,9 @@ class Layout(NamedTuple):
     ----------
     tape : {'agg', 'fill'}
     columns : tuple of str
-        Of `id`, `price`, `size`, `first` and `last` (fills of an aggregate), `time`, `received`, `seller` (the seller
-        was the taker), `side` (of the taker: buy or sell), `symbol`; `best` (a flag) and the empty are not needed.
+        Of `id` (or `uuid`, or `number`: of the line, from 1 each day), `price`, `size`, `first` and `last` (fills of an
+        aggregate), `time` (or `seconds`, with a fraction), `received`, `seller` (the seller was the taker), `side` (of
+        the taker: buy or sell), `symbol`; `best` (a flag) and the empty are not needed.
     header : bytes
         What the first line may be.
     """
@@ -123,9 +128,10 @@ def _salvage(line: bytes, number: int, reason: str, layout: Layout, symbol: str)
     cells = dict(zip(layout.columns, line.split(b","), strict=False))
     name = cells.get("symbol", symbol.encode())
     whole = line.count(b",") + 1 == len(layout.columns)
-    if not (whole and re.fullmatch(_CELLS["symbol"], name) and re.fullmatch(_CELLS["id"], cells["id"])):
+    if not (whole and re.fullmatch(_CELLS["symbol"], name)):
         return Refused(number, reason)
-    return Refused(number, reason, name.decode(), int(cells["id"]))
+    told = next((cells[kind] for kind in ("id", "uuid") if kind in cells and re.fullmatch(_CELLS[kind], cells[kind])), None)
+    return Refused(number, reason) if told is None else Refused(number, reason, name.decode(), trade_ids.of_text(told.decode()))
 
 
 def _read(data: bytes, layout: Layout) -> pa.Table | None:
@@ -147,28 +153,54 @@ def _read(data: bytes, layout: Layout) -> pa.Table | None:
         )
     except pa.ArrowInvalid:
         return None
-    if (table["id"].to_numpy() < 0).any():
-        return None
-    for name in {"side", "symbol"} & set(needed):
-        if not all(re.fullmatch(_CELLS[name], text.encode()) for text in table[name].unique().to_pylist()):
-            return None
-    return table
+    return table if all(_fits(table, name) for name in needed) else None
+
+
+def _fits(table: pa.Table, name: str) -> bool:
+    """Whether all cells of a column, which Arrow could read, are also what they must be."""
+    if name in {"id", "number"}:
+        values = table[name].to_numpy()
+        return bool((values >= 0).all() and (name == "id" or (values < 10**9).all()))
+    if name in {"side", "symbol"}:
+        return all(re.fullmatch(_CELLS[name], text.encode()) for text in table[name].unique().to_pylist())
+    if name in {"uuid", "seconds"}:
+        return bool(pc.all(pc.match_substring_regex(table[name], f"^(?:{_CELLS[name].decode()})$")).as_py())
+    return True
 
 
 def _trades(table: pa.Table, numbers: Ints, symbol: str) -> Trades:
     names = table.column_names
+    time = _times(table)
     return Trades(
         frame=numbers,
         symbol=table["symbol"].to_pylist() if "symbol" in names else [symbol] * table.num_rows,
-        trade_id=table["id"].to_numpy(),
+        trade_id=_ids(table, time),
         price=table["price"].to_pylist(),
         size=table["size"].to_pylist(),
-        time=table["time"].to_numpy(),
-        seller=pc.equal(table["side"], "sell").to_numpy() if "side" in names else table["seller"].to_numpy(),
+        time=time,
+        seller=pc.equal(pc.ascii_lower(table["side"]), "sell").to_numpy() if "side" in names else table["seller"].to_numpy(),
         first_fill=table["first"].to_numpy() if "first" in names else None,
         last_fill=table["last"].to_numpy() if "last" in names else None,
         recv_ns=nanoseconds(table["received"].to_numpy()) if "received" in names else None,
     )
+
+
+def _times(table: pa.Table) -> Ints:
+    if "time" in table.column_names:
+        times: Ints = table["time"].to_numpy()
+        return times
+    seconds = pc.cast(table["seconds"], pa.float64()).to_numpy()
+    return np.rint(seconds * 1e6).astype(np.int64)  # a double tells a quarter of a microsecond apart until 2106
+
+
+def _ids(table: pa.Table, time: Ints) -> Ints:
+    names = table.column_names
+    if "uuid" in names:
+        return np.fromiter(map(trade_ids.of_text, table["uuid"].to_pylist()), np.int64, table.num_rows)
+    if "number" in names:
+        return trade_ids.of_lines(table["number"].to_numpy(), time)
+    ids: Ints = table["id"].to_numpy()
+    return ids
 
 
 def _no_trades() -> Trades:
