@@ -1,0 +1,182 @@
+"""What Bybit's REST answers say: instruments, candles, trades, errors. Requests are made by `bybit.Bybit`."""
+
+from __future__ import annotations
+
+import math
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Meta, Struct
+
+from pipelines.market import BAR_WIDTHS_US, Instrument
+from pipelines.schema import TIME
+from pipelines.venues.columns import KLINES, MAX_ID, UNREADABLE, microseconds
+
+Market = Literal["spot", "linear", "inverse"]
+"""What Bybit calls a category."""
+
+_PERPETUAL: Final = ("LinearPerpetual", "InversePerpetual")
+_INVERSE: Final = ("InversePerpetual", "InverseFutures")
+
+
+class _Steps(Struct, frozen=True):
+    tickSize: str = ""  # noqa: N815  the venue's spelling
+    qtyStep: str = ""  # noqa: N815
+    basePrecision: str = ""  # noqa: N815
+
+
+class _Symbol(Struct):
+    symbol: str
+    baseCoin: str  # noqa: N815
+    quoteCoin: str  # noqa: N815
+    status: str = ""
+    contractType: str = ""  # noqa: N815
+    deliveryTime: str = "0"  # noqa: N815
+    priceFilter: _Steps = _Steps()  # noqa: N815
+    lotSizeFilter: _Steps = _Steps()  # noqa: N815
+
+
+class _Symbols(Struct):
+    list: list[_Symbol]
+    nextPageCursor: str | None = None  # noqa: N815
+
+
+class _Instruments(Struct):
+    result: _Symbols
+
+
+class _Candles(Struct):
+    list: list[tuple[str, str, str, str, str, str, str]]
+
+
+class _Klines(Struct):
+    result: _Candles
+
+
+class _Time(Struct):
+    time: Annotated[int, Meta(gt=0, le=MAX_ID)]
+
+
+def parse_error(body: bytes) -> str | None:
+    """Return what went wrong if a REST answer is an error (HTTP says 200 all the same), else None."""
+    try:
+        message = msgspec.json.decode(body)
+    except UNREADABLE:
+        return "answer was no valid JSON"
+    if isinstance(message, dict) and message.get("retCode", 0) != 0:
+        return f"{message.get('retMsg', '')} (code {message['retCode']})"
+    return None
+
+
+def _read(body: bytes, form: type[Any], what: str) -> Any:
+    """Return an answer as `form`.
+
+    Raises
+    ------
+    ValueError
+        With the venue's own words if it is an error, else with what is wrong with its form.
+    """
+    if error := parse_error(body):
+        raise ValueError(f"the answer about {what} was an error: {error}")
+    try:
+        return msgspec.json.decode(body, type=form)
+    except UNREADABLE as error:
+        raise ValueError(f"the answer about {what} was malformed: {error}") from None
+
+
+def parse_time(body: bytes) -> int:
+    """Read an answer to a request for the server's time, ms since 1970; ValueError if it is not of that form."""
+    time: int = _read(body, _Time, "the time").time
+    return time
+
+
+def cursor(body: bytes) -> str:
+    """Return where the next page of instruments begins, empty if this was the last or cannot be read."""
+    try:
+        return msgspec.json.decode(body, type=_Instruments).result.nextPageCursor or ""
+    except UNREADABLE:
+        return ""
+
+
+def parse_instruments(body: bytes, venue: str) -> list[Instrument]:
+    """Read an answer about instruments, `venue` being our name of the market.
+
+    Inverse contracts are worth one USD each: their sizes count dollars.
+
+    Raises
+    ------
+    ValueError
+        If the answer is not of that form.
+    """
+    symbols: list[_Symbol] = _read(body, _Instruments, "instruments").result.list
+    try:
+        return [
+            Instrument(
+                venue,
+                f"{s.baseCoin}-{s.quoteCoin}{_suffix(s)}",
+                s.symbol,
+                s.baseCoin,
+                s.quoteCoin,
+                _step(s.priceFilter.tickSize),
+                _step(s.lotSizeFilter.qtyStep or s.lotSizeFilter.basePrecision),
+                s.status,
+                "1" if s.contractType in _INVERSE else "",
+                s.contractType in _INVERSE,
+            )
+            for s in symbols
+        ]
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"the answer about instruments was malformed: {error}") from None
+
+
+def _suffix(symbol: _Symbol) -> str:
+    if not symbol.contractType:
+        return ""
+    if symbol.contractType in _PERPETUAL:
+        return "-PERP"
+    return datetime.fromtimestamp(int(symbol.deliveryTime) / 1000, UTC).strftime("-%y%m%d")
+
+
+def _step(text: str) -> str:
+    """Return a step without trailing zeros; empty where there is none."""
+    try:
+        step = Decimal(text)
+    except InvalidOperation:
+        return ""
+    return f"{step.normalize():f}" if step.is_finite() and step > 0 else ""
+
+
+def parse_klines(body: bytes, market: Market) -> pa.Table:
+    """Read candles: columns `KLINES`. An inverse contract's volume is in USD and its turnover in base.
+
+    Raises
+    ------
+    ValueError
+        If the answer is not of that form.
+    """
+    rows = sorted(_read(body, _Klines, "candles").result.list, key=lambda row: int(row[0]) if row[0].isdecimal() else -1)
+    try:
+        start = np.array([int(row[0]) for row in rows], np.int64)
+        values = [[float(text) for text in row[1:]] for row in rows]
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"the answer about candles was malformed: {error}") from None
+    if (start < 0).any() or not all(math.isfinite(v) for row in values for v in row):
+        raise ValueError("the answer about candles was malformed: a value was not finite, or a time before 1970")
+    names = ("open", "high", "low", "close", *(("notional", "volume") if market == "inverse" else ("volume", "notional")))
+    columns: dict[str, Any] = dict(zip(names, zip(*values, strict=True), strict=True)) if rows else {}
+    ts = microseconds(start)
+    columns["ts"] = pa.array(ts).cast(TIME)
+    columns["end"] = pa.array(ts + _width_us(ts.tolist())).cast(TIME)
+    return pa.table({name: columns.get(name, [None] * len(rows)) for name in KLINES.names}, schema=KLINES)
+
+
+def _width_us(ts: list[int]) -> int:
+    """Return how long candles are, which the answer does not say: as far as they lie apart; of one, by where it starts."""
+    if len(ts) > 1:
+        return min(b - a for a, b in zip(ts, ts[1:], strict=False))
+    return BAR_WIDTHS_US["1d" if ts and ts[0] % BAR_WIDTHS_US["1d"] == 0 else "1m"]
