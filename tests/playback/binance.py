@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class Binance:
         self.api = api
         self.symbols = symbols
         self.frames = frames
-        self.depth: dict[str, Any] = {}
+        self.now_ms = START_MS
+        self.depth: dict[str, Callable[[int], Any]] = {}
         self.info: list[dict[str, Any]] = []
         self.aggregates: dict[str, list[dict[str, Any]]] = {}
 
@@ -52,12 +54,12 @@ class Binance:
                 start = START_MS // width * width - width
                 return [[start, "1", "1", "1", "1", "10", start + width - 1, "10", 1, "5", "5", "0"]]
             case "depth":
-                return self.depth.get(symbol)
+                return self.depth[symbol](self.now_ms) if symbol in self.depth else None
             case "openInterest":
                 return {"symbol": symbol, "openInterest": "123.5", "time": START_MS}
             case "aggTrades":
                 first, most = int(query["fromId"]), int(query["limit"])
-                return [row for row in self.aggregates.get(symbol, []) if row["a"] >= first][:most]
+                return [row for row in self.aggregates.get(symbol, []) if row["a"] >= first and row["T"] <= self.now_ms][:most]
         return None
 
 
@@ -68,13 +70,15 @@ def made(venue: str, api: str, native: str, *, contract: str = "") -> Binance:
     frames = [_frame(stream, native, event, futures=futures, whole=bool(contract)) for event in market.events]
     found = Binance(venue, api, [native], frames)
     amount = str if contract else size
-    snapshot = market.snapshot
-    found.depth[native] = {
-        "lastUpdateId": snapshot.number,
-        **({"E": snapshot.ms, "T": snapshot.ms} if futures else {}),
-        "bids": [[price(p), amount(lots)] for p, lots in snapshot.bids.items()],
-        "asks": [[price(p), amount(lots)] for p, lots in snapshot.asks.items()],
-    }
+
+    def depth(ms: int) -> dict[str, Any]:
+        book = market.book(ms)
+        bids = [[price(p), amount(lots)] for p, lots in sorted(book.bids.items(), reverse=True)]
+        asks = [[price(p), amount(lots)] for p, lots in sorted(book.asks.items())]
+        times = {"E": book.ms, "T": book.ms} if futures else {}
+        return {"lastUpdateId": book.number, **times, "bids": bids, "asks": asks}
+
+    found.depth[native] = depth
     found.info = [listing(native, "BTC", "USD" if contract else "USDT", contract=contract, futures=futures)]
     found.aggregates[native] = [_aggregate(trade, whole=bool(contract)) for trade in market.trades()]
     return found
@@ -83,7 +87,7 @@ def made(venue: str, api: str, native: str, *, contract: str = "") -> Binance:
 def listing(native: str, base: str, quote: str, *, contract: str = "", futures: bool) -> dict[str, Any]:
     """Return an instrument as `exchangeInfo` lists it."""
     filters = [{"filterType": "PRICE_FILTER", "tickSize": "0.1"}, {"filterType": "LOT_SIZE", "stepSize": "0.001"}]
-    row = {"symbol": native, "baseAsset": base, "quoteAsset": quote, "status": "TRADING", "filters": filters}
+    row: dict[str, Any] = {"symbol": native, "baseAsset": base, "quoteAsset": quote, "status": "TRADING", "filters": filters}
     if futures:
         row |= {"contractType": "PERPETUAL", "marginAsset": base if contract else quote, "deliveryDate": 4_133_404_800_000}
     if contract:
@@ -101,7 +105,8 @@ def _frame(stream: str, native: str, event: Any, *, futures: bool, whole: bool) 
     amount = str if whole else size
     match event:
         case Trade():
-            name, data = "aggTrade", {"e": "aggTrade", "E": event.ms, "s": native, **_aggregate(event, whole=whole)}
+            name = "aggTrade"
+            data: dict[str, Any] = {"e": "aggTrade", "E": event.ms, "s": native, **_aggregate(event, whole=whole)}
         case Update():
             name = "depth@100ms"
             data = {"e": "depthUpdate", "E": event.ms, "s": native, "U": event.number, "u": event.number}
@@ -114,14 +119,21 @@ def _frame(stream: str, native: str, event: Any, *, futures: bool, whole: bool) 
             data |= {"e": "bookTicker", "T": event.ms, "E": event.ms} if futures else {}
         case Forced():
             side = "SELL" if event.long else "BUY"
-            order = {"s": native, "S": side, "o": "LIMIT", "f": "IOC", "q": amount(event.lots), "p": price(event.ticks)}
+            order: dict[str, Any] = {
+                "s": native,
+                "S": side,
+                "o": "LIMIT",
+                "f": "IOC",
+                "q": amount(event.lots),
+                "p": price(event.ticks),
+            }
             order |= {"ap": price(event.ticks), "X": "FILLED", "l": amount(event.lots), "z": amount(event.lots), "T": event.ms}
             name, data = "forceOrder", {"e": "forceOrder", "E": event.ms, "o": order}
         case Funding():
             name = "markPrice"
             data = {"e": "markPriceUpdate", "E": event.ms, "s": native, "p": price(event.mark), "i": price(event.mark)}
             data |= {"P": price(event.mark), "r": f"0.{event.rate:06d}", "T": event.ms + 3_600_000}
-    return Frame(f"{stream}@{name}", json.dumps({"stream": f"{stream}@{name}", "data": data}, separators=(",", ":")))
+    return Frame(f"{stream}@{name}", json.dumps({"stream": f"{stream}@{name}", "data": data}, separators=(",", ":")), event.ms)
 
 
 def recorded(venue: str, api: str, capture: Path) -> Binance:
@@ -132,13 +144,14 @@ def recorded(venue: str, api: str, capture: Path) -> Binance:
             row = json.loads(line)
             if row["t"] == "recv":
                 stream = json.loads(row["data"])["stream"]
-                found.frames.append(Frame(stream, row["data"]))
+                found.frames.append(Frame(stream, row["data"], int(row["ts"] * 1000) + 1000))
                 if stream.endswith("@aggTrade"):
                     data = json.loads(row["data"])["data"]
                     found.aggregates.setdefault(data["s"], []).append(data)
             elif row["t"] == "http" and "/depth?" in row["url"]:
                 symbol = row["url"].partition("symbol=")[2].partition("&")[0]
-                found.depth.setdefault(symbol, json.loads(row["data"]))
+                answer = json.loads(row["data"])
+                found.depth.setdefault(symbol, lambda _, answer=answer: answer)
             elif row["t"] == "http" and "exchangeInfo" in row["url"]:
                 found.info = json.loads(row["data"])["symbols"]
     names = {frame.key.partition("@")[0].upper() for frame in found.frames}

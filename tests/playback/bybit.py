@@ -22,7 +22,7 @@ class Bybit:
         self.native = native
         self.symbols = [symbol]
         self.market = Market()
-        self.published: list[Trade] = self.market.trades()
+        self.now_ms = START_MS
         self.frames = [frame for event in self.market.events for frame in self._frames(event)]
 
     def opens(self, path: str) -> bool:
@@ -42,7 +42,7 @@ class Bybit:
         for topic in request["args"]:
             (keys.add if request["op"] == "subscribe" else keys.discard)(topic)
             if request["op"] == "subscribe" and topic.startswith("orderbook.") and not topic.startswith("orderbook.1."):
-                said.append(self._book(topic, self.market.snapshot, "snapshot"))
+                said.append(self._book(topic, self.market.book(self.now_ms), "snapshot"))
         return said
 
     def rest(self, path: str, query: dict[str, str]) -> Any:
@@ -58,7 +58,7 @@ class Bybit:
                 start = START_MS // 86_400_000 * 86_400_000 - 86_400_000
                 result = {"category": self.category, "symbol": self.native, "list": [[str(start), *["1"] * 4, "10", "10"]]}
             case "recent-trade":
-                newest = self.published[::-1][: min(int(query.get("limit", 500)), RESTS[self.category])]
+                newest = self.market.past(self.now_ms)[::-1][: min(int(query.get("limit", 500)), RESTS[self.category])]
                 result = {"category": self.category, "list": [self._recent(trade) for trade in newest]}
             case _:
                 return None
@@ -107,7 +107,7 @@ class Bybit:
                 return [self._push("publicTrade", "snapshot", event.ms, [row])]
             case Update():
                 topic = f"orderbook.200.{self.native}"
-                return [Frame(topic, self._book(topic, event, "delta"))]
+                return [Frame(topic, self._book(topic, event, "delta"), event.ms)]
             case Quote():
                 data = {"s": self.native, "b": [[price(event.bid), self.amount(event.bid_lots)]], "u": event.number}
                 data |= {"a": [[price(event.ask), self.amount(event.ask_lots)]], "seq": event.number}
@@ -123,4 +123,4 @@ class Bybit:
 
     def _push(self, channel: str, kind: str, ms: int, data: Any, **more: Any) -> Frame:
         topic = f"{channel}.{self.native}"
-        return Frame(topic, json.dumps({"topic": topic, "type": kind, "ts": ms, "data": data, **more}, separators=(",", ":")))
+        return Frame(topic, json.dumps({"topic": topic, "type": kind, "ts": ms, "data": data, **more}, separators=(",", ":")), ms)

@@ -30,7 +30,7 @@ class Exchange:
     def __init__(self) -> None:
         self.symbols = [PRODUCT]
         self.market = Market()
-        self.published = [*self.market.before, *self.market.trades()]
+        self.now_ms = START_MS
         self.frames = [frame for event in self.market.events for frame in self._frames(event)]
 
     def opens(self, path: str) -> bool:
@@ -47,7 +47,7 @@ class Exchange:
         channels = [{"name": key.partition(":")[0], "product_ids": [key.partition(":")[2]], "account_ids": None} for key in keys]
         said = [json.dumps({"type": "subscriptions", "channels": channels})]
         if request["type"] == "subscribe" and f"matches:{PRODUCT}" in new:
-            said.append(json.dumps({"type": "last_match", **self._match(self.market.before[-1])}))
+            said.append(json.dumps({"type": "last_match", **self._match(self.market.past(self.now_ms)[-1])}))
         if request["type"] == "subscribe" and f"level2_batch:{PRODUCT}" in new:
             said.append(self._snapshot())
         return said
@@ -64,7 +64,9 @@ class Exchange:
                 return [[START_MS // 86_400_000 * 86_400 - 86_400, 1, 1, 1, 1, 10]]
             case "/products/BTC-USD/trades":
                 before = int(query.get("after") or 2**62)
-                older = [trade for trade in self.published if trade.id < before][::-1][: int(query.get("limit", 1000))]
+                older = [trade for trade in self.market.past(self.now_ms) if trade.id < before][::-1][
+                    : int(query.get("limit", 1000))
+                ]
                 return [{k: v for k, v in self._match(trade).items() if k not in ("product_id", "sequence")} for trade in older]
         return None
 
@@ -73,7 +75,7 @@ class Exchange:
         return row | {"product_id": PRODUCT, "sequence": 7 * trade.id, "time": iso(trade.ms)}
 
     def _snapshot(self) -> str:
-        first = self.market.snapshot
+        first = self.market.book(self.now_ms)
         bids = [[price(p), size(q)] for p, q in sorted(first.bids.items(), reverse=True)]
         asks = [[price(p), size(q)] for p, q in sorted(first.asks.items())]
         return json.dumps({"type": "snapshot", "product_id": PRODUCT, "asks": asks, "bids": bids, "time": iso(first.ms)})
@@ -81,16 +83,16 @@ class Exchange:
     def _frames(self, event: Any) -> list[Frame]:
         match event:
             case Trade():
-                frames = [Frame(f"matches:{PRODUCT}", json.dumps({"type": "match", **self._match(event)}))]
+                frames = [Frame(f"matches:{PRODUCT}", json.dumps({"type": "match", **self._match(event)}), event.ms)]
                 if event.id % 10 == 0:
                     beat = {"type": "heartbeat", "last_trade_id": event.id, "product_id": PRODUCT, "sequence": 7 * event.id}
-                    frames.append(Frame(f"heartbeat:{PRODUCT}", json.dumps({**beat, "time": iso(event.ms)})))
+                    frames.append(Frame(f"heartbeat:{PRODUCT}", json.dumps({**beat, "time": iso(event.ms)}), event.ms))
                 return frames
             case Update():
                 changes = [["buy", price(p), size(q)] for p, q in event.bids.items()]
                 changes += [["sell", price(p), size(q)] for p, q in event.asks.items()]
-                row = {"type": "l2update", "product_id": PRODUCT, "changes": changes, "time": iso(event.ms)}
-                return [Frame(f"level2_batch:{PRODUCT}", json.dumps(row))]
+                row: dict[str, Any] = {"type": "l2update", "product_id": PRODUCT, "changes": changes, "time": iso(event.ms)}
+                return [Frame(f"level2_batch:{PRODUCT}", json.dumps(row), event.ms)]
             case Quote():
                 row = {"type": "ticker", "sequence": event.number, "product_id": PRODUCT, "price": price(event.bid)}
                 row |= {"best_bid": price(event.bid), "best_bid_size": size(event.bid_lots), "best_ask": price(event.ask)}
@@ -101,7 +103,7 @@ class Exchange:
                     "trade_id": 1,
                     "last_size": "1",
                 }
-                return [Frame(f"ticker:{PRODUCT}", json.dumps(row))]
+                return [Frame(f"ticker:{PRODUCT}", json.dumps(row), event.ms)]
         return []
 
 
@@ -113,7 +115,7 @@ class Advanced:
     def __init__(self) -> None:
         self.symbols = [PRODUCT]
         self.market = Market()
-        self.published = [*self.market.before, *self.market.trades()]
+        self.now_ms = START_MS
         self.number = 0
         self.frames = [frame for event in self.market.events for frame in self._frames(event)]
 
@@ -130,10 +132,10 @@ class Advanced:
         listed = {key.partition(":")[0]: [PRODUCT] for key in keys}
         said = [self._wrap("subscriptions", START_MS, {"subscriptions": listed})]
         if request["type"] == "subscribe" and channel == "market_trades":
-            past = [self._trade(trade) for trade in self.market.before[::-1]]
+            past = [self._trade(trade) for trade in self.market.past(self.now_ms)[:-4:-1]]
             said.append(self._wrap("market_trades", START_MS, {"type": "snapshot", "trades": past}))
         if request["type"] == "subscribe" and channel == "level2":
-            said.append(self._book(self.market.snapshot, "snapshot"))
+            said.append(self._book(self.market.book(self.now_ms), "snapshot"))
         return said
 
     def rest(self, path: str, query: dict[str, str]) -> Any:
@@ -150,7 +152,7 @@ class Advanced:
                 row = {"start": str(start), "low": "1", "high": "1", "open": "1", "close": "1", "volume": "10"}
                 return {"candles": [row]}
             case "market/products/BTC-USD/ticker":
-                newest = self.published[::-1][: int(query.get("limit", 100))]
+                newest = self.market.past(self.now_ms)[::-1][: int(query.get("limit", 100))]
                 return {"trades": [self._trade(trade) for trade in newest], "best_bid": "99.9", "best_ask": "100.0"}
         return None
 
@@ -174,12 +176,14 @@ class Advanced:
         match event:
             case Trade():
                 wrapped = self._wrap("market_trades", event.ms, {"type": "update", "trades": [self._trade(event)]})
-                return [Frame(f"market_trades:{PRODUCT}", wrapped)]
+                return [Frame(f"market_trades:{PRODUCT}", wrapped, event.ms)]
             case Update():
-                return [Frame(f"level2:{PRODUCT}", self._book(event, "update"))]
+                return [Frame(f"level2:{PRODUCT}", self._book(event, "update"), event.ms)]
             case Quote():
                 row = {"type": "ticker", "product_id": PRODUCT, "price": price(event.bid), "best_bid": price(event.bid)}
                 row |= {"best_bid_quantity": size(event.bid_lots), "best_ask": price(event.ask)}
                 row |= {"best_ask_quantity": size(event.ask_lots), "volume_24_h": str(TICK)}
-                return [Frame(f"ticker:{PRODUCT}", self._wrap("ticker", event.ms, {"type": "update", "tickers": [row]}))]
+                return [
+                    Frame(f"ticker:{PRODUCT}", self._wrap("ticker", event.ms, {"type": "update", "tickers": [row]}), event.ms)
+                ]
         return []

@@ -32,11 +32,11 @@ class Kraken:
     def __init__(self) -> None:
         self.symbols = ["BTC-USD"]
         self.market = Market()
-        self.published = [*self.market.before, *self.market.trades()]
+        self.now_ms = START_MS
         first = self.market.snapshot
         self._bids = dict(sorted(first.bids.items(), reverse=True)[:DEPTH])
         self._asks = dict(sorted(first.asks.items())[:DEPTH])
-        self._snapshot = self._book(self._bids, self._asks, first.ms, "snapshot")
+        self._whole = [(first.ms, self._book(self._bids, self._asks, first.ms, "snapshot"))]
         self.frames = [frame for event in self.market.events for frame in self._frames(event)]
 
     def opens(self, path: str) -> bool:
@@ -60,13 +60,14 @@ class Kraken:
             key = f"{params['channel']}:{symbol}"
             (keys.add if request["method"] == "subscribe" else keys.discard)(key)
             if request["method"] == "subscribe" and params["channel"] == "trade":
-                said.append(self._push("trade", "snapshot", ",".join(map(self._trade, self.market.before))))
+                said.append(self._push("trade", "snapshot", ",".join(map(self._trade, self.market.past(self.now_ms)[-3:]))))
             if request["method"] == "subscribe" and params["channel"] == "book":
-                said.append(self._snapshot)
+                said.append([text for ms, text in self._whole if ms <= self.now_ms][-1])
         return said
 
     def rest(self, path: str, query: dict[str, str]) -> Any:
         """Answer what a recorder asks for."""
+        past = self.market.past(self.now_ms)
         match path.removeprefix("/0/public/"):
             case "Time":
                 result: dict[str, Any] = {"unixtime": START_MS // 1000, "rfc1123": "Fri, 20 Nov 26 20:00:00 +0000"}
@@ -79,9 +80,9 @@ class Kraken:
             case "Trades":
                 rows = [
                     [price(t.ticks), quantity(t.lots), t.ms / 1000, "b" if t.buy else "s", "m", "", t.id]
-                    for t in self.published[-int(query.get("count", 1000)) :]
+                    for t in past[-int(query.get("count", 1000)) :]
                 ]
-                result = {"XXBTZUSD": rows, "last": str(self.published[-1].ms * 10**6)}
+                result = {"XXBTZUSD": rows, "last": str(past[-1].ms * 10**6)}
             case _:
                 return None
         return {"error": [], "result": result}
@@ -98,7 +99,8 @@ class Kraken:
 
     def _book(self, bids: dict[int, int], asks: dict[int, int], ms: int, kind: str) -> str:
         sides = [",".join(level(p, q) for p, q in side.items()) for side in (bids, asks)]
-        rows = f'{{"symbol":"{SYMBOL}","bids":[{sides[0]}],"asks":[{sides[1]}],"checksum":{self._checksum()},"timestamp":"{iso(ms)}"}}'
+        told = f'"checksum":{self._checksum()},"timestamp":"{iso(ms)}"'
+        rows = f'{{"symbol":"{SYMBOL}","bids":[{sides[0]}],"asks":[{sides[1]}],{told}}}'
         return self._push("book", kind, rows)
 
     def _checksum(self) -> int:
@@ -113,18 +115,19 @@ class Kraken:
             kept = sorted(((p, q) for p, q in side.items() if q), reverse=best_high)[:DEPTH]
             side.clear()
             side.update(kept)
+        self._whole.append((update.ms, self._book(self._bids, self._asks, update.ms, "snapshot")))
         return self._book(update.bids, update.asks, update.ms, "update")
 
     def _frames(self, event: Any) -> list[Frame]:
         match event:
             case Trade():
-                return [Frame(f"trade:{SYMBOL}", self._push("trade", "update", self._trade(event)))]
+                return [Frame(f"trade:{SYMBOL}", self._push("trade", "update", self._trade(event)), event.ms)]
             case Update():
-                return [Frame(f"book:{SYMBOL}", self._update(event))]
+                return [Frame(f"book:{SYMBOL}", self._update(event), event.ms)]
             case Quote():
                 row = (
                     f'{{"symbol":"{SYMBOL}","bid":{price(event.bid)},"bid_qty":{quantity(event.bid_lots)},"ask":{price(event.ask)},'
                     f'"ask_qty":{quantity(event.ask_lots)},"last":{price(event.bid)},"timestamp":"{iso(event.ms)}"}}'
                 )
-                return [Frame(f"ticker:{SYMBOL}", self._push("ticker", "update", row))]
+                return [Frame(f"ticker:{SYMBOL}", self._push("ticker", "update", row), event.ms)]
         return []

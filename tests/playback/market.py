@@ -77,6 +77,7 @@ class Market:
 
     def __init__(self, seed: int = 1, trades: int = 60, first_id: int = 1000) -> None:
         rng = random.Random(seed)
+        self.updates: list[Update] = []
         self._bids = {999 - k: rng.randint(1, 400) for k in range(LEVELS)}
         self._asks = {1000 + k: rng.randint(1, 400) for k in range(LEVELS)}
         self.snapshot = Update(1, START_MS, dict(self._bids), dict(self._asks))
@@ -102,7 +103,18 @@ class Market:
             side.update(changed)
             for price in [p for p, lots in side.items() if lots == 0]:
                 del side[price]
-        return Update(number, ms, bids, asks)
+        self.updates.append(Update(number, ms, bids, asks))
+        return self.updates[-1]
+
+    def book(self, ms: int) -> Update:
+        """Return the whole book at a time."""
+        bids, asks, number, then = dict(self.snapshot.bids), dict(self.snapshot.asks), 1, START_MS
+        for update in self.updates:
+            if update.ms <= ms:
+                bids |= update.bids
+                asks |= update.asks
+                number, then = update.number, update.ms
+        return Update(number, then, {p: q for p, q in bids.items() if q}, {p: q for p, q in asks.items() if q})
 
     def _quote(self, k: int, ms: int) -> Quote:
         bid, ask = max(self._bids), min(self._asks)
@@ -115,6 +127,10 @@ class Market:
     def trades(self) -> list[Trade]:
         """Return the trades of the recording."""
         return [event for event in self.events if isinstance(event, Trade)]
+
+    def past(self, ms: int) -> list[Trade]:
+        """Return the trades up to a time, those before the recording too."""
+        return [trade for trade in [*self.before, *self.trades()] if trade.ms <= ms]
 
     def count(self, kind: type[Event]) -> int:
         """Return how many events of a kind there are."""

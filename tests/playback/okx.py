@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,17 @@ class Okx:
         self.frames = frames
         self.listings: dict[str, list[dict[str, Any]]] = {"SPOT": [], "SWAP": [], "FUTURES": []}
         self.matches: dict[str, list[dict[str, Any]]] = {}
-        self.snapshots: dict[str, str] = {}
+        self.snapshots: dict[str, Callable[[int], str]] = {}
+        self.now_ms = START_MS
+
+    def join(self, other: Okx) -> None:
+        """Take another's instruments in, its frames among ours."""
+        self.symbols += other.symbols
+        self.frames = [frame for pair in zip_longest(self.frames, other.frames) for frame in pair if frame]
+        self.matches |= other.matches
+        self.snapshots |= other.snapshots
+        for kind, rows in other.listings.items():
+            self.listings[kind] += rows
 
     def opens(self, path: str) -> bool:
         """The public socket."""
@@ -43,7 +55,7 @@ class Okx:
             if request["op"] == "subscribe":
                 keys.add(key)
                 said.append(json.dumps({"event": "subscribe", "arg": arg, "connId": "f00dbeef"}))
-                said += [self.snapshots[key]] if key in self.snapshots else []
+                said += [self.snapshots[key](self.now_ms)] if key in self.snapshots else []
             else:
                 keys.discard(key)
                 said.append(json.dumps({"event": "unsubscribe", "arg": arg, "connId": "f00dbeef"}))
@@ -61,20 +73,23 @@ class Okx:
                 data = [[str(START_MS - 86_400_000), "1", "1", "1", "1", "10", "10", "10", "1"]]
             case "market/history-trades":
                 before = int(query.get("after") or 2**62)
-                older = [row for row in self.matches.get(native, []) if int(row["tradeId"]) < before]
+                older = [row for row in self._past(native) if int(row["tradeId"]) < before]
                 data = older[::-1][: int(query.get("limit", 100))]
             case "market/trades":
-                data = self.matches.get(native, [])[::-1][:100]
+                data = self._past(native)[::-1][:100]
             case _:
                 return None
         return {"code": "0", "msg": "", "data": data}
+
+    def _past(self, native: str) -> list[dict[str, Any]]:
+        return [row for row in self.matches.get(native, []) if int(row["ts"]) <= self.now_ms]
 
 
 def made(native: str, kind: str) -> Okx:
     """Return one instrument, made of frames in the true format; of a swap sizes are contracts."""
     market = Market()
     found = Okx([native], [frame for event in market.events for frame in _frames(native, event)])
-    found.snapshots[f"books:{native}"] = _book(native, market.snapshot, "snapshot")
+    found.snapshots[f"books:{native}"] = lambda ms: _book(native, market.book(ms), "snapshot")
     row = {"instType": kind, "instId": native, "tickSz": "0.1", "lotSz": "1", "state": "live"}
     if kind == "SPOT":
         row |= {"baseCcy": "BTC", "quoteCcy": "USDT", "ctVal": "", "ctMult": "", "ctValCcy": "", "ctType": "", "uly": ""}
@@ -97,7 +112,7 @@ def _match(native: str, trade: Trade) -> dict[str, Any]:
 
 def _push(channel: str, native: str, row: dict[str, Any]) -> Frame:
     arg = {"channel": channel, "instId": native}
-    return Frame(f"{channel}:{native}", json.dumps({"arg": arg, "data": [row]}, separators=(",", ":")))
+    return Frame(f"{channel}:{native}", json.dumps({"arg": arg, "data": [row]}, separators=(",", ":")), int(row["ts"]))
 
 
 def _book(native: str, update: Update, action: str) -> str:
@@ -117,7 +132,7 @@ def _frames(native: str, event: Any) -> list[Frame]:
         case Trade():
             return [_push("trades", native, _match(native, event) | {"count": "1", "seqId": event.id})]
         case Update():
-            return [Frame(f"books:{native}", _book(native, event, "update"))]
+            return [Frame(f"books:{native}", _book(native, event, "update"), event.ms)]
         case Quote():
             row = {"asks": [[price(event.ask), str(event.ask_lots), "0", "1"]], "ts": str(event.ms), "seqId": event.number}
             return [_push("bbo-tbt", native, row | {"bids": [[price(event.bid), str(event.bid_lots), "0", "1"]]})]
@@ -134,7 +149,7 @@ def _frames(native: str, event: Any) -> list[Frame]:
             family = native.removesuffix("-SWAP")
             row = {"details": [detail | {"ts": str(event.ms)}], "instFamily": family, "instId": native, "instType": "SWAP"}
             arg = {"channel": "liquidation-orders", "instType": "SWAP"}
-            return [Frame("liquidation-orders:SWAP", json.dumps({"arg": arg, "data": [row | {"uly": family}]}))]
+            return [Frame("liquidation-orders:SWAP", json.dumps({"arg": arg, "data": [row | {"uly": family}]}), event.ms)]
         case Funding() if native.endswith("-SWAP"):
             row = {"instType": "SWAP", "instId": native, "fundingRate": f"0.{event.rate:06d}", "nextFundingRate": ""}
             row |= {"fundingTime": str(event.ms + 3_600_000), "nextFundingTime": str(event.ms + 7_200_000), "ts": str(event.ms)}
@@ -155,7 +170,7 @@ def recorded(capture: Path) -> Okx:
             elif row["t"] == "recv":
                 frame = json.loads(row["data"])
                 if "event" not in frame and frame["arg"]["channel"] != "tickers":
-                    found.frames.append(Frame(key_of(frame["arg"]), row["data"]))
+                    found.frames.append(Frame(key_of(frame["arg"]), row["data"], int(row["ts"] * 1000)))
     natives = {frame.key.partition(":")[2] for frame in found.frames}
     found.symbols = sorted(natives)
     for kind, rows in found.listings.items():

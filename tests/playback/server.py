@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -20,10 +21,11 @@ PACE_S = 0.002
 
 
 class Frame(NamedTuple):
-    """A frame to send, and the subscription that it belongs to."""
+    """A frame to send, the subscription that it belongs to, and when it happened, ms since 1970."""
 
     key: str
     text: str
+    ms: int = 0
 
 
 class Script(Protocol):
@@ -36,11 +38,14 @@ class Script(Protocol):
         To be recorded, as a user writes them.
     frames : list of Frame
         In the order they are sent; each once, on the sockets that have subscribed to its key.
+    now_ms : int
+        How far the venue has come: REST and snapshots show nothing later.
     """
 
     venue: str
     symbols: list[str]
     frames: list[Frame]
+    now_ms: int
 
     def opens(self, path: str) -> bool:
         """Whether the venue has sockets at a path."""
@@ -55,6 +60,12 @@ class Script(Protocol):
 class Playback:
     """Serves one script on a port of its own, in a thread of its own.
 
+    Parameters
+    ----------
+    script : Script
+    cut : (int, int), optional
+        Before this frame all sockets break, and so many frames are sent to nobody.
+
     Attributes
     ----------
     url : str
@@ -64,8 +75,9 @@ class Playback:
         REST requests.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, cut: tuple[int, int] | None = None) -> None:
         self.script = script
+        self.cut = cut
         self.played = threading.Event()
         self.asked: list[str] = []
         self.url = ""
@@ -86,7 +98,7 @@ class Playback:
     async def _serve(self) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        self._stop = partial(_call, loop, stop)
         async with serve(
             self._client, "127.0.0.1", 0, process_request=self._request, compression=None, close_timeout=1
         ) as server:
@@ -99,14 +111,28 @@ class Playback:
     async def _play(self, frames: Sequence[Frame]) -> None:
         """Send each frame once somebody has subscribed to all that is to be sent."""
         keys = {frame.key for frame in frames}
-        while not keys <= set().union(*self._sessions.values()):
-            await asyncio.sleep(0.01)
-        for frame in frames:
+        at, lost = self.cut or (len(frames), 0)
+        await self._subscribed(keys)
+        for number, frame in enumerate(frames):
+            self.script.now_ms = max(self.script.now_ms, frame.ms)
+            if number == at:
+                for connection in self._sessions:
+                    connection.transport.abort()
+            if at <= number < at + lost:
+                continue
+            if number == at + lost:
+                await self._subscribed(keys)
             for connection, subscribed in list(self._sessions.items()):
                 if frame.key in subscribed:
                     await connection.send(frame.text)
             await asyncio.sleep(PACE_S)
+        for connection in list(self._sessions):
+            await (await connection.ping())  # the answer comes once all before it was taken
         self.played.set()
+
+    async def _subscribed(self, keys: set[str]) -> None:
+        while not keys <= set().union(*self._sessions.values()):
+            await asyncio.sleep(0.01)
 
     async def _client(self, connection: ServerConnection) -> None:
         keys: set[str] = set()
@@ -135,3 +161,7 @@ class Playback:
         content = json.dumps(body if body is not None else {"error": f"no such path: {url.path}"}).encode()
         headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(content)), "Connection": "close"})
         return Response(status, HTTPStatus(status).phrase, headers, content)
+
+
+def _call(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(stop.set)

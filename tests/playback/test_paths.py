@@ -1,0 +1,240 @@
+"""From socket to lake at every venue: a recorder and a flow of their own, on real sockets behind each venue's handshake.
+
+All venues are recorded at once, as a desk does: one recorder, one journal, one flow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pytest
+
+from pipelines.store.lake import Lake
+from pipelines.venues import venue as venue_named
+from tests.conftest import SHARED
+from tests.faults.house import ROOT, free_ports, wait_for
+from tests.playback import binance, okx
+from tests.playback.bybit import Bybit
+from tests.playback.coinbase import Advanced, Exchange
+from tests.playback.kraken import Kraken
+from tests.playback.market import TICK, Forced, Funding, Market, Quote, Trade
+from tests.playback.server import Playback, Script
+
+
+class Played(NamedTuple):
+    """What a lake holds of a run."""
+
+    lake: Lake
+    asked: dict[str, list[str]]
+    said: str
+
+    def rows(self, table: str, venue: str, symbol: str | None = None) -> pl.DataFrame:
+        """Return the rows of a venue, in the order of the table."""
+        found = self.lake.table(table).filter(pl.col("venue") == venue)
+        return (found.filter(pl.col("symbol") == symbol) if symbol else found).collect()
+
+
+def play(scripts: Sequence[Script], folder: Path) -> Played:
+    """Record what the scripts send, all at once, and run the flow over the journal."""
+    with ExitStack() as stack:
+        servers = {script.venue: stack.enter_context(Playback(script)) for script in scripts}
+        ports = free_ports(3)
+        venues = {s.venue: {"symbols": s.symbols, "feeds": sorted(venue_named(s.venue).rules.feeds)} for s in scripts}
+        env = os.environ | {
+            "TAPEFLOW_CONFIG": str(folder / "none.yaml"),
+            "TAPEFLOW_DATA": str(folder / "data"),
+            "TAPEFLOW_VENUES": json.dumps(venues),
+            "TAPEFLOW_ENDPOINTS": json.dumps({name: server.url for name, server in servers.items()}),
+            "TAPEFLOW_KERNELS": json.dumps({"book": {"interval_s": 1}, "bars": ["1s", "1m"]}),
+            **{f"TAPEFLOW_PORTS__{name}": str(port) for name, port in zip(("DEMO", "METRICS", "DAGSTER"), ports, strict=True)},
+        }
+        out = folder / "said.txt"
+        with out.open("wb") as file:
+            command = [sys.executable, "-m", "tapeflow", "record"]
+            recorder = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
+            stack.callback(recorder.kill)
+            try:
+                wait_for(
+                    lambda: recorder.poll() is not None or all(s.played.is_set() for s in servers.values()), "all was played", 90
+                )
+            except AssertionError as error:
+                waiting = [name for name, server in servers.items() if not server.played.is_set()]
+                raise AssertionError(f"{waiting}: {error}\n{out.read_text()[-4000:]}") from None
+            assert recorder.poll() is None, out.read_text()[-4000:]
+            recorder.send_signal(signal.SIGTERM)
+            assert recorder.wait(60) == 0, out.read_text()[-4000:]
+            command = [sys.executable, "-m", "tapeflow", "run", "--until-end"]
+            assert subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, timeout=120, check=False).returncode == 0
+        return Played(Lake(str(folder / "data" / "lake")), {n: s.asked for n, s in servers.items()}, out.read_text())
+
+
+class Told(NamedTuple):
+    """A venue's made-up run: whose instrument it is, and what a lot is worth.
+
+    Attributes
+    ----------
+    venue, symbol : str
+    contract : str
+        Value of a contract; empty: a lot is a thousandth of base.
+    inverse : bool
+    history : int
+        Trades of the past that are sent on subscribe.
+    """
+
+    venue: str
+    symbol: str
+    contract: str = ""
+    inverse: bool = False
+    history: int = 0
+
+    def base(self, trade: Trade | Forced) -> float:
+        """Return a size in base, worked out apart from ours."""
+        if not self.contract:
+            return trade.lots / 1000
+        exact = trade.lots * Fraction(self.contract)
+        if not self.inverse:
+            return float(exact)
+        return float(Fraction(round(exact / Fraction(trade.ticks, TICK) * 10**8), 10**8))
+
+
+MADE = {
+    "binance_spot-made_of_frames": Told("binance-spot", "BTC-USDT"),
+    "binance_usdm-made_of_frames": Told("binance-usdm", "BTC-USDT-PERP"),
+    "binance_coinm-made_of_frames": Told("binance-coinm", "BTC-USD-PERP", "100", inverse=True),
+    "okx_spot-made_of_frames": Told("okx", "BTC-USDT", "1"),
+    "okx_swap-made_of_frames": Told("okx", "BTC-USDT-PERP", "0.01"),
+    "okx_inverse-made_of_frames": Told("okx", "BTC-USD-PERP", "100", inverse=True),
+    "bybit_spot-made_of_frames": Told("bybit-spot", "BTC-USDT"),
+    "bybit_linear-made_of_frames": Told("bybit-linear", "BTC-USDT-PERP"),
+    "bybit_inverse-made_of_frames": Told("bybit-inverse", "BTC-USD-PERP", "1", inverse=True),
+    "coinbase_exchange-made_of_frames": Told("coinbase", "BTC-USD", history=1),
+    "coinbase_advanced-made_of_frames": Told("coinbase-advanced", "BTC-USD", history=3),
+    "kraken_v2-made_of_frames": Told("kraken", "BTC-USD", history=3),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    several = okx.made("BTC-USDT", "SPOT")
+    for other in (okx.made("BTC-USDT-SWAP", "SWAP"), okx.made("BTC-USD-SWAP", "SWAP")):
+        several.join(other)
+    scripts: list[Script] = [
+        binance.made("binance-spot", "/api/v3", "BTCUSDT"),
+        binance.made("binance-usdm", "/fapi/v1", "BTCUSDT"),
+        binance.made("binance-coinm", "/dapi/v1", "BTCUSD_PERP", contract="100"),
+        several,
+        Bybit("spot", "BTCUSDT", "BTC-USDT"),
+        Bybit("linear", "BTCUSDT", "BTC-USDT-PERP"),
+        Bybit("inverse", "BTCUSD", "BTC-USD-PERP"),
+        Exchange(),
+        Advanced(),
+        Kraken(),
+    ]
+    return play(scripts, tmp_path_factory.mktemp("made"))
+
+
+def offered(told: Told, feed: str) -> bool:
+    """Whether a feed is there; spot instruments have no forced orders and no funding."""
+    return feed in venue_named(told.venue).rules.feeds and (told.symbol.endswith("-PERP") or feed in ("quotes", "book"))
+
+
+@pytest.mark.parametrize("told", MADE.values(), ids=list(MADE))
+class TestMade:
+    """A made-up market, told in each venue's words."""
+
+    def test_trades(self, made: Played, told: Told) -> None:
+        """Each trade once, the taker's side, sizes in base; what was replayed on subscribe does not count."""
+        rows = made.rows("trades", told.venue, told.symbol).sort("ts", "seq")
+        counted = rows.filter(pl.col("counted"))
+        truth = Market().trades()
+        assert counted["ts"].dt.epoch("ms").to_list() == [t.ms for t in truth]
+        assert counted["price"].to_list() == [float(Fraction(t.ticks, TICK)) for t in truth]
+        assert counted["size"].to_list() == [told.base(t) for t in truth]
+        assert counted["side"].to_list() == [1 if t.buy else -1 for t in truth]
+        assert len(rows) - len(counted) == told.history
+        if (told.contract and told.contract != "1") or told.inverse:
+            assert counted["contracts"].to_list() == [float(t.lots) for t in truth]
+
+    def test_nothing_is_missing_and_nothing_was_refused(self, made: Played, told: Told) -> None:
+        gaps = made.rows("gaps", told.venue, told.symbol).filter(pl.col("feed") == "trades")
+        assert gaps.is_empty()
+        refused = made.rows("quarantine", told.venue)
+        assert refused.is_empty(), refused["reason"].to_list()
+
+    def test_bars_hold_the_volume_of_the_tape(self, made: Played, told: Told) -> None:
+        """All but the bar that was open at the end."""
+        bars = made.rows("bars", told.venue, told.symbol).filter(pl.col("bar") == "1s")
+        truth = [t for t in Market().trades() if t.ms < bars["end"].dt.epoch("ms").max()]  # type: ignore[operator]
+        assert bars["trades"].sum() == len(truth)
+        assert bars["volume"].sum() == pytest.approx(sum(told.base(t) for t in truth), rel=1e-12)
+
+    def test_quotes(self, made: Played, told: Told) -> None:
+        rows = made.rows("quotes", told.venue, told.symbol).sort("seq")
+        truth = [event for event in Market().events if isinstance(event, Quote)]
+        assert rows["bid"].to_list() == [float(Fraction(q.bid, TICK)) for q in truth]
+        assert rows["ask"].to_list() == [float(Fraction(q.ask, TICK)) for q in truth]
+        assert rows["bid_size"].null_count() == 0
+
+    def test_books_are_never_crossed(self, made: Played, told: Told) -> None:
+        rows = made.rows("book", told.venue, told.symbol)
+        assert len(rows) >= 3
+        assert (rows["bids"].list.first() < rows["asks"].list.first()).all()
+        assert rows["bids"].list.eval(pl.element().diff().fill_null(-1) < 0).list.all().all()
+        assert rows["asks"].list.eval(pl.element().diff().fill_null(1) > 0).list.all().all()
+        assert (rows["bids"].list.len() == 20).all()
+
+    def test_forced_orders(self, made: Played, told: Told) -> None:
+        rows = made.rows("liquidations", told.venue, told.symbol).sort("seq")
+        truth = [event for event in Market().events if isinstance(event, Forced)] if offered(told, "liquidations") else []
+        assert rows["side"].to_list() == [-1 if f.long else 1 for f in truth]
+        assert rows["size"].to_list() == [told.base(f) for f in truth]
+
+    def test_funding(self, made: Played, told: Told) -> None:
+        rows = made.rows("funding", told.venue, told.symbol).sort("seq")
+        truth = [event for event in Market().events if isinstance(event, Funding)] if offered(told, "funding") else []
+        assert rows["rate"].drop_nulls().unique(maintain_order=True).to_list() == [f.rate / 10**6 for f in truth]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    captures = SHARED / "captures"
+    scripts: list[Script] = [
+        binance.recorded("binance-spot", "/api/v3", captures / "BINANCE.jsonl.zst"),
+        binance.recorded("binance-usdm", "/fapi/v1", captures / "BINANCE_FUTURES.jsonl.zst"),
+        okx.recorded(captures / "OKX.jsonl.zst"),
+    ]
+    return play(scripts, tmp_path_factory.mktemp("recorded"))
+
+
+CAPTURES = {
+    "binance_spot-recorded_capture": ("binance-spot", 2),
+    "binance_usdm-recorded_capture": ("binance-usdm", 91),
+    "okx-recorded_capture": ("okx", 77),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("venue", "trades"), CAPTURES.values(), ids=list(CAPTURES))
+class TestRecorded:
+    """Recorded captures, behind the venue's handshake."""
+
+    def test_every_trade_of_the_capture_is_in_the_lake(self, recorded: Played, venue: str, trades: int) -> None:
+        rows = recorded.rows("trades", venue)
+        assert len(rows) == trades
+        assert rows["trade_id"].n_unique() == trades or venue == "okx"
+        assert recorded.rows("quarantine", venue).is_empty()
+
+    def test_books_are_never_crossed(self, recorded: Played, venue: str, trades: int) -> None:
+        rows = recorded.rows("book", venue).filter(pl.col("bids").list.len().gt(0) & pl.col("asks").list.len().gt(0))
+        assert len(rows) > 0
+        assert (rows["bids"].list.first() < rows["asks"].list.first()).all()
