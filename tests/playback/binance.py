@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,10 @@ def _frame(stream: str, native: str, event: Any, *, futures: bool, whole: bool) 
     return Frame(f"{stream}@{name}", json.dumps({"stream": f"{stream}@{name}", "data": data}, separators=(",", ":")), event.ms)
 
 
+def _constant(answer: Any, _: int) -> Any:
+    return answer
+
+
 def recorded(venue: str, api: str, capture: Path) -> Binance:
     """Return what a capture of cryptofeed's holds: its frames, depth answers and listings."""
     found = Binance(venue, api, [], [])
@@ -151,7 +156,7 @@ def recorded(venue: str, api: str, capture: Path) -> Binance:
             elif row["t"] == "http" and "/depth?" in row["url"]:
                 symbol = row["url"].partition("symbol=")[2].partition("&")[0]
                 answer = json.loads(row["data"])
-                found.depth.setdefault(symbol, lambda _, answer=answer: answer)
+                found.depth.setdefault(symbol, partial(_constant, answer))
             elif row["t"] == "http" and "exchangeInfo" in row["url"]:
                 found.info = json.loads(row["data"])["symbols"]
     names = {frame.key.partition("@")[0].upper() for frame in found.frames}

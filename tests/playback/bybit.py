@@ -14,11 +14,15 @@ RESTS = {"spot": 60, "linear": 1000, "inverse": 1000}
 
 
 class Bybit:
-    """One market of Bybit with one symbol, made of frames in the true format. Inverse sizes are contracts of 1 USD."""
+    """One market of Bybit with one symbol, made of frames in the true format. Inverse sizes are contracts of 1 USD.
 
-    def __init__(self, category: str, native: str, symbol: str) -> None:
+    `most`: how many of the newest trades REST shows.
+    """
+
+    def __init__(self, category: str, native: str, symbol: str, most: int = 1000) -> None:
         self.venue = f"bybit-{category}"
         self.category = category
+        self.most = min(most, RESTS[category])
         self.native = native
         self.symbols = [symbol]
         self.market = Market()
@@ -58,7 +62,7 @@ class Bybit:
                 start = START_MS // 86_400_000 * 86_400_000 - 86_400_000
                 result = {"category": self.category, "symbol": self.native, "list": [[str(start), *["1"] * 4, "10", "10"]]}
             case "recent-trade":
-                newest = self.market.past(self.now_ms)[::-1][: min(int(query.get("limit", 500)), RESTS[self.category])]
+                newest = self.market.past(self.now_ms)[::-1][: min(int(query.get("limit", 500)), self.most)]
                 result = {"category": self.category, "list": [self._recent(trade) for trade in newest]}
             case _:
                 return None

@@ -1,111 +1,18 @@
-"""From socket to lake at every venue: a recorder and a flow of their own, on real sockets behind each venue's handshake.
-
-All venues are recorded at once, as a desk does: one recorder, one journal, one flow.
-"""
+"""From socket to lake at every venue: a recorder and a flow of their own, on real sockets behind each venue's handshake."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
 from fractions import Fraction
-from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 import pytest
 
-from pipelines.store.lake import Lake
 from pipelines.venues import venue as venue_named
 from tests.conftest import SHARED
-from tests.faults.house import ROOT, free_ports, wait_for
 from tests.playback import binance, okx
-from tests.playback.bybit import Bybit
-from tests.playback.coinbase import Advanced, Exchange
-from tests.playback.kraken import Kraken
-from tests.playback.market import TICK, Forced, Funding, Market, Quote, Trade
-from tests.playback.server import Playback, Script
-
-
-class Played(NamedTuple):
-    """What a lake holds of a run."""
-
-    lake: Lake
-    asked: dict[str, list[str]]
-    said: str
-
-    def rows(self, table: str, venue: str, symbol: str | None = None) -> pl.DataFrame:
-        """Return the rows of a venue, in the order of the table."""
-        found = self.lake.table(table).filter(pl.col("venue") == venue)
-        return (found.filter(pl.col("symbol") == symbol) if symbol else found).collect()
-
-
-def play(scripts: Sequence[Script], folder: Path) -> Played:
-    """Record what the scripts send, all at once, and run the flow over the journal."""
-    with ExitStack() as stack:
-        servers = {script.venue: stack.enter_context(Playback(script)) for script in scripts}
-        ports = free_ports(3)
-        venues = {s.venue: {"symbols": s.symbols, "feeds": sorted(venue_named(s.venue).rules.feeds)} for s in scripts}
-        env = os.environ | {
-            "TAPEFLOW_CONFIG": str(folder / "none.yaml"),
-            "TAPEFLOW_DATA": str(folder / "data"),
-            "TAPEFLOW_VENUES": json.dumps(venues),
-            "TAPEFLOW_ENDPOINTS": json.dumps({name: server.url for name, server in servers.items()}),
-            "TAPEFLOW_KERNELS": json.dumps({"book": {"interval_s": 1}, "bars": ["1s", "1m"]}),
-            **{f"TAPEFLOW_PORTS__{name}": str(port) for name, port in zip(("DEMO", "METRICS", "DAGSTER"), ports, strict=True)},
-        }
-        out = folder / "said.txt"
-        with out.open("wb") as file:
-            command = [sys.executable, "-m", "tapeflow", "record"]
-            recorder = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
-            stack.callback(recorder.kill)
-            try:
-                wait_for(
-                    lambda: recorder.poll() is not None or all(s.played.is_set() for s in servers.values()), "all was played", 90
-                )
-            except AssertionError as error:
-                waiting = [name for name, server in servers.items() if not server.played.is_set()]
-                raise AssertionError(f"{waiting}: {error}\n{out.read_text()[-4000:]}") from None
-            assert recorder.poll() is None, out.read_text()[-4000:]
-            recorder.send_signal(signal.SIGTERM)
-            assert recorder.wait(60) == 0, out.read_text()[-4000:]
-            command = [sys.executable, "-m", "tapeflow", "run", "--until-end"]
-            assert subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, timeout=120, check=False).returncode == 0
-        return Played(Lake(str(folder / "data" / "lake")), {n: s.asked for n, s in servers.items()}, out.read_text())
-
-
-class Told(NamedTuple):
-    """A venue's made-up run: whose instrument it is, and what a lot is worth.
-
-    Attributes
-    ----------
-    venue, symbol : str
-    contract : str
-        Value of a contract; empty: a lot is a thousandth of base.
-    inverse : bool
-    history : int
-        Trades of the past that are sent on subscribe.
-    """
-
-    venue: str
-    symbol: str
-    contract: str = ""
-    inverse: bool = False
-    history: int = 0
-
-    def base(self, trade: Trade | Forced) -> float:
-        """Return a size in base, worked out apart from ours."""
-        if not self.contract:
-            return trade.lots / 1000
-        exact = trade.lots * Fraction(self.contract)
-        if not self.inverse:
-            return float(exact)
-        return float(Fraction(round(exact / Fraction(trade.ticks, TICK) * 10**8), 10**8))
-
+from tests.playback.market import TICK, Forced, Funding, Market, Quote
+from tests.playback.run import Played, Told, everything, play
+from tests.playback.server import Script
 
 MADE = {
     "binance_spot-made_of_frames": Told("binance-spot", "BTC-USDT"),
@@ -125,22 +32,7 @@ MADE = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    several = okx.made("BTC-USDT", "SPOT")
-    for other in (okx.made("BTC-USDT-SWAP", "SWAP"), okx.made("BTC-USD-SWAP", "SWAP")):
-        several.join(other)
-    scripts: list[Script] = [
-        binance.made("binance-spot", "/api/v3", "BTCUSDT"),
-        binance.made("binance-usdm", "/fapi/v1", "BTCUSDT"),
-        binance.made("binance-coinm", "/dapi/v1", "BTCUSD_PERP", contract="100"),
-        several,
-        Bybit("spot", "BTCUSDT", "BTC-USDT"),
-        Bybit("linear", "BTCUSDT", "BTC-USDT-PERP"),
-        Bybit("inverse", "BTCUSD", "BTC-USD-PERP"),
-        Exchange(),
-        Advanced(),
-        Kraken(),
-    ]
-    return play(scripts, tmp_path_factory.mktemp("made"))
+    return play(everything(), tmp_path_factory.mktemp("made"))
 
 
 def offered(told: Told, feed: str) -> bool:
