@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from pipelines.venues.binance import Binance
+from pipelines.venues.coinbase import Coinbase
 from pipelines.venues.venue import Venue
 
 VENUES: Final[dict[str, Venue]] = {
     "binance-spot": Binance("binance-spot", "spot"),
     "binance-usdm": Binance("binance-usdm", "usdm"),
+    "coinbase": Coinbase(),
     "demo": Binance("demo", "usdm"),
 }
 

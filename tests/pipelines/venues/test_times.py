@@ -1,0 +1,49 @@
+"""Times as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.venues.times import rfc3339_us
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("2026-11-20T20:00:00Z", 1795204800000000),
+        ("2026-11-20T20:00:00.010123Z", 1795204800010123),
+        ("2026-11-20T20:00:00.01Z", 1795204800010000),
+        ("2026-11-20T20:00:00.999999999Z", 1795204800999999),
+        ("2026-11-20T20:00:00.010123+00:00", 1795204800010123),
+        ("0001-01-01T00:00:00.000000Z", 0),
+        ("", -1),
+        ("2026-11-20", -1),
+        ("2026-11-20T20:00:00", -1),
+        ("2026-11-20 20:00:00Z", -1),
+        ("2026-11-20T20:00:00.Z", -1),
+        ("2026-11-20T20:00:00.0101230001Z", -1),
+        ("2026-13-20T20:00:00Z", -1),
+        ("2026-11-20T24:00:00Z", -1),
+        ("2026-11-20T20:00:00+01:00", -1),
+        ("\u0662026-11-20T20:00:00Z", -1),
+        ("now", -1),
+    ],
+)
+def test_a_time_is_read_or_refused(text: str, us: int) -> None:
+    assert rfc3339_us(text) == us
+
+
+@given(st.integers(0, 4 * 10**15))
+def test_microseconds_come_back(us: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    assert rfc3339_us(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")) == us
+
+
+@given(st.text(max_size=40))
+def test_no_text_raises(text: str) -> None:
+    assert rfc3339_us(text) >= -1
