@@ -1,0 +1,149 @@
+"""What records that are neither frame nor heartbeat do to the engine: connections, settings, instruments, answers, gaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from pipelines import ledger
+from pipelines.contracts import worth
+from pipelines.market import Flag, Instrument
+from pipelines.news import headlines
+from pipelines.records import (
+    Batch,
+    Connect,
+    Disconnect,
+    Gap,
+    Instruments,
+    Kind,
+    Klines,
+    News,
+    Reference,
+    Repair,
+    Start,
+    split_head,
+)
+from pipelines.settings import Kernels
+from pipelines.venues import venue as venue_named
+
+if TYPE_CHECKING:
+    from pipelines.engine import Engine
+
+
+def take(engine: Engine, batch: Batch, at: int) -> None:
+    """Do what the record at place `at` of `batch` says, which is neither frame nor heartbeat.
+
+    Raises
+    ------
+    ValueError, msgspec.DecodeError
+        If it is not as it should be.
+    """
+    kind, connection = Kind(int(batch.kind[at])), int(batch.connection[at])
+    payload, now = batch.payload[at], int(batch.recv_ns[at])
+    match kind:
+        case Kind.START:
+            engine.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
+            engine.connections = {}
+            gone, engine.carried = engine.carried, {}
+            _lost(engine, set().union(*gone.values()), now)
+        case Kind.CONNECT:
+            opened = msgspec.json.decode(payload, type=Connect)
+            engine.connections[connection] = opened.venue
+            trades = "trades" in opened.feeds
+            engine.carried[connection] = {(opened.venue, native) for native in opened.symbols if trades}
+        case Kind.DISCONNECT:
+            msgspec.json.decode(payload, type=Disconnect)
+            _lost(engine, engine.carried.pop(connection, set()), now)
+        case Kind.SETTINGS:
+            engine.settle(Kernels.model_validate_json(payload), now)
+        case Kind.INSTRUMENTS:
+            _instruments(engine, msgspec.json.decode(payload, type=Instruments), now)
+        case Kind.REFERENCE:
+            _reference(engine, msgspec.json.decode(payload, type=Reference), payload, now)
+        case Kind.KLINES:
+            _klines(engine, payload, now)
+        case Kind.REPAIR:
+            _repair(engine, payload, batch, at)
+        case Kind.NEWS:
+            _news(engine, payload, batch, at, now)
+        case Kind.GAP_OPEN | Kind.GAP_CLOSE | Kind.SHED:
+            _gap(engine, kind, msgspec.json.decode(payload, type=Gap), now)
+
+
+def _lost(engine: Engine, gone: set[tuple[str, str]], now: int) -> None:
+    """Note which instruments no connection brings trades of any more."""
+    for key in sorted(gone.difference(*engine.carried.values())):
+        if key in engine.index:
+            engine.resequencer.connection_lost(engine.index[key], now)
+
+
+def _instruments(engine: Engine, record: Instruments, now: int) -> None:
+    if engine.seeds is not None:
+        engine.seeds.begin(now // 1000)
+    for r in record.instruments:
+        instrument = Instrument(record.venue, *msgspec.structs.astuple(r))
+        if instrument.contract:
+            worth(instrument)
+        engine.signals.instruments[engine.add(instrument, engine.tape_of(record.venue))] = instrument
+        engine.account.describe(instrument, now)
+
+
+def _reference(engine: Engine, record: Reference, payload: bytes, now: int) -> None:
+    i = engine.index.get((record.venue, record.symbol))
+    if i is not None:
+        day = int(np.datetime64(record.date, "us").astype(np.int64))
+        engine.signals.volumes.record(i, day, record.adv, record.adv_notional)
+        engine.account.note(record.venue, "reference", payload, now)
+
+
+def _klines(engine: Engine, payload: bytes, now: int) -> None:
+    head, body = split_head(payload)
+    record = msgspec.json.decode(head, type=Klines)
+    i = engine.index.get((record.venue, record.symbol))
+    if i is not None:
+        candles = venue_named(record.venue).parse_klines(body)
+        engine.account.candles(engine.signals.instruments[i], record.interval, candles, now)
+
+
+def _repair(engine: Engine, payload: bytes, batch: Batch, at: int) -> None:
+    head, body = split_head(payload)
+    record = msgspec.json.decode(head, type=Repair)
+    decoded = venue_named(record.venue).decode_rest(body, record.symbol)
+    decoded.rows["frame"] = at
+    decoded.rows["recv_ns"] = batch.recv_ns[at]
+    decoded.rows["flags"] |= int(Flag.REPAIRED)
+    engine.refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], ledger.origins(batch))
+    rows = engine.of_known(record.venue, decoded, batch)
+    engine.order(rows, lambda _: ledger.origins(batch)(at))
+
+
+def _news(engine: Engine, payload: bytes, batch: Batch, at: int, now: int) -> None:
+    head, body = split_head(payload)
+    record = msgspec.json.decode(head, type=News)
+    venue = headlines.venue(record.feed)
+    if engine.headlines.begin(record.feed) and engine.seeds is not None:
+        engine.seeds.begin(now // 1000)
+        planted = engine.seeds.headlines(engine.headlines, venue)
+        if planted:
+            engine.account.note(venue, "seed", planted, now)
+    found = headlines.read(record.form, body)
+    engine.refuse(venue, [f._replace(frame=at) for f in found.faults], ledger.origins(batch))
+    fresh = engine.headlines.fresh(record.feed, found.items)
+    if fresh:
+        bases = {i.base for i in engine.signals.instruments}
+        engine.out.append(("news", headlines.rows(record.feed, fresh, now // 1000, bases)))
+
+
+def _gap(engine: Engine, kind: Kind, gap: Gap, now: int) -> None:
+    i = engine.index.get((gap.venue, gap.symbol))
+    if i is None:
+        return
+    instrument = engine.signals.instruments[i]
+    if kind == Kind.SHED or gap.feed != "trades":
+        engine.out.append(("gaps", ledger.shed(instrument, gap, now)))
+    elif kind == Kind.GAP_OPEN:
+        engine.resequencer.gap_opened(i, gap.reason, now)
+    else:
+        engine.admit(engine.resequencer.gap_closed(i, gap.status, gap.from_id, gap.to_id, now))
