@@ -7,6 +7,8 @@ ones become faults, and the rest is read again: a good file is read fast, a bad 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -39,6 +41,7 @@ _CELLS: Final = {
     "": rb"[^\r\n]*",
 }
 """What a cell must be, by column."""
+_SCIENTIFIC = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
 _ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | {"seller": pa.bool_()}
 
 
@@ -54,11 +57,14 @@ class Layout(NamedTuple):
         the taker: buy or sell), `symbol`; `best` (a flag) and the empty are not needed.
     header : bytes
         What the first line may be.
+    scientific : bool
+        Prices and sizes may be written like `1e-05`.
     """
 
     tape: Tape
     columns: tuple[str, ...]
     header: bytes = b""
+    scientific: bool = False
 
     def fits(self, line: bytes) -> bool:
         """Whether `line` is the header, or a line of this layout."""
@@ -97,7 +103,7 @@ def decode(data: bytes, layout: Layout, symbol: str, first_line: int = 1) -> Dec
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     table = _read(data, layout)
     if table is not None and table.num_rows == lines:
-        return build(_trades(table, np.arange(first_line, first_line + lines), symbol), [], ignored)
+        return build(_trades(table, np.arange(first_line, first_line + lines), symbol, layout), [], ignored)
     return _decode_singly(data, layout, symbol, first_line, ignored)
 
 
@@ -119,7 +125,7 @@ def _decode_singly(data: bytes, layout: Layout, symbol: str, first_line: int, ig
         table = _read(b"\n".join(good), layout)
         if table is None or table.num_rows != len(good):
             raise AssertionError(f"lines {numbers[0]} to {numbers[-1]} were found good and could not be read")
-        trades = _trades(table, np.array(numbers), symbol)
+        trades = _trades(table, np.array(numbers), symbol, layout)
     return build(trades, refused, ignored)
 
 
@@ -168,15 +174,15 @@ def _fits(table: pa.Table, name: str) -> bool:
     return True
 
 
-def _trades(table: pa.Table, numbers: Ints, symbol: str) -> Trades:
+def _trades(table: pa.Table, numbers: Ints, symbol: str, layout: Layout) -> Trades:
     names = table.column_names
     time = _times(table)
     return Trades(
         frame=numbers,
         symbol=table["symbol"].to_pylist() if "symbol" in names else [symbol] * table.num_rows,
         trade_id=_ids(table, time),
-        price=table["price"].to_pylist(),
-        size=table["size"].to_pylist(),
+        price=plain(table["price"].to_pylist()) if layout.scientific else table["price"].to_pylist(),
+        size=plain(table["size"].to_pylist()) if layout.scientific else table["size"].to_pylist(),
         time=time,
         seller=pc.equal(pc.ascii_lower(table["side"]), "sell").to_numpy() if "side" in names else table["seller"].to_numpy(),
         first_fill=table["first"].to_numpy() if "first" in names else None,
@@ -185,12 +191,18 @@ def _trades(table: pa.Table, numbers: Ints, symbol: str) -> Trades:
     )
 
 
+def plain(texts: Sequence[str]) -> list[str]:
+    """Return decimal texts, those like `1e-05` written out; all others as they are."""
+    return [f"{Decimal(text):f}" if _SCIENTIFIC.fullmatch(text) else text for text in texts]
+
+
 def _times(table: pa.Table) -> Ints:
     if "time" in table.column_names:
         times: Ints = table["time"].to_numpy()
         return times
     seconds = pc.cast(table["seconds"], pa.float64()).to_numpy()
-    return np.rint(seconds * 1e6).astype(np.int64)  # a double tells a quarter of a microsecond apart until 2106
+    us: Ints = np.rint(seconds * 1e6).astype(np.int64)  # a double tells a quarter of a microsecond apart until 2106
+    return us
 
 
 def _ids(table: pa.Table, time: Ints) -> Ints:
