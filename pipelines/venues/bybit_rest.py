@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from pipelines.market import BAR_WIDTHS_US, Instrument
 from pipelines.schema import TIME
@@ -42,7 +42,7 @@ class _Symbol(Struct):
 
 
 class _Symbols(Struct):
-    list: list[_Symbol]
+    rows: list[_Symbol] = field(name="list")
     nextPageCursor: str | None = None  # noqa: N815
 
 
@@ -51,7 +51,7 @@ class _Instruments(Struct):
 
 
 class _Candles(Struct):
-    list: list[tuple[str, str, str, str, str, str, str]]
+    rows: list[tuple[str, str, str, str, str, str, str]] = field(name="list")
 
 
 class _Klines(Struct):
@@ -113,7 +113,7 @@ def parse_instruments(body: bytes, venue: str) -> list[Instrument]:
     ValueError
         If the answer is not of that form.
     """
-    symbols: list[_Symbol] = _read(body, _Instruments, "instruments").result.list
+    symbols: list[_Symbol] = _read(body, _Instruments, "instruments").result.rows
     try:
         return [
             Instrument(
@@ -159,7 +159,7 @@ def parse_klines(body: bytes, market: Market) -> pa.Table:
     ValueError
         If the answer is not of that form.
     """
-    rows = sorted(_read(body, _Klines, "candles").result.list, key=lambda row: int(row[0]) if row[0].isdecimal() else -1)
+    rows = sorted(_read(body, _Klines, "candles").result.rows, key=lambda row: int(row[0]) if row[0].isdecimal() else -1)
     try:
         start = np.array([int(row[0]) for row in rows], np.int64)
         values = [[float(text) for text in row[1:]] for row in rows]
@@ -178,5 +178,5 @@ def parse_klines(body: bytes, market: Market) -> pa.Table:
 def _width_us(ts: list[int]) -> int:
     """Return how long candles are, which the answer does not say: as far as they lie apart; of one, by where it starts."""
     if len(ts) > 1:
-        return min(b - a for a, b in zip(ts, ts[1:], strict=False))
+        return min(b - a for a, b in pairwise(ts))
     return BAR_WIDTHS_US["1d" if ts and ts[0] % BAR_WIDTHS_US["1d"] == 0 else "1m"]
