@@ -53,7 +53,7 @@ async def _main(settings: Settings, reload: Callable[[], Settings]) -> int:
         raise SettingsError([f"{settings.journal_dir}: no journal can be kept there: {error.strerror}; set `data`"]) from error
     try:
         server, _ = start_http_server(
-            settings.ports.metrics + 1, "127.0.0.1", registry(Figures(recorder.intake, recorder.stations))
+            settings.ports.metrics + 1, "127.0.0.1", registry(Figures(recorder.intake, recorder.stations, recorder.news))
         )
     except OSError as error:
         await recorder.intake.close()

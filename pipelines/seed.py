@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pipelines.bucketing import Bucketing, places_of
 from pipelines.detection import BigTrades, Surges
 from pipelines.market import BAR_WIDTHS_US, DAY_US
+from pipelines.news.headlines import Known
 from pipelines.reference import DATES
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
@@ -59,10 +60,18 @@ class Seeds:
             return b""
         return msgspec.json.encode({"symbol": instrument.symbol, "before": self.before, "rows": planted})
 
-    def _has_rows(self, venue: str) -> bool:
+    def headlines(self, known: Known, venue: str) -> bytes:
+        """Tell `known` the headlines of a feed; return how many, as JSON, to be noted in `inputs` (empty: none)."""
+        if not self._has_rows(venue, "news"):
+            return b""
+        stored = self._read("news", {"venue": venue}, "news_id", "title", "ts").sort("ts", "news_id").collect()
+        known.plant(zip(stored["news_id"], stored["title"], strict=True))
+        return msgspec.json.encode({"before": self.before, "rows": {"news": stored.height}}) if stored.height else b""
+
+    def _has_rows(self, venue: str, *tables: str) -> bool:
         """Whether there is anything to read: a first run is spared polars, and the memory it takes."""
         before = str(np.datetime64(self.before // DAY_US, "D"))
-        tables = ("seals", "vpin", "trades", "bars")
+        tables = tables or ("seals", "vpin", "trades", "bars")
         return any(f.venue == venue and f.date < before for table in tables for f in self.lake.live(table).values())
 
     def _read(self, table: str, where: dict[str, str], *columns: str, **equal: object) -> pl.LazyFrame:

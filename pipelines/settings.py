@@ -9,14 +9,17 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.market import BAR_WIDTHS_US
+from pipelines.news_presets import PRESETS, Form
 
 CONFIG = "tapeflow.yaml"
 VENUES = (
@@ -59,6 +62,11 @@ def vpin_terms(name: str) -> tuple[str, str, int]:
     if match is None:
         raise ValueError(f"unknown VPIN setting {name!r}")
     return match[1], match[2], int(match[3])
+
+
+def secret(variable: str) -> str | None:
+    """Return the value of an environment variable, or what `.env` says of it; None where it is unset or empty."""
+    return os.environ.get(variable) or dotenv_values(".env").get(variable) or None
 
 
 class _Part(BaseModel):
@@ -165,21 +173,61 @@ class Journal(_Part):
     keep_days: int = Field(3, ge=3, description="UTC dates kept; never past what the flow has consumed")
 
 
+def _feed_name(name: str) -> str:
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
+        return name
+    raise ValueError(f"{name!r} is no name for a feed; use lower-case letters, digits and hyphens")
+
+
+def _feed_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", url)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("no URL like https://example.com/rss")
+    if parts.username is not None or re.search(r"[?&](auth_token|access_token|token|api_?key)=(?!\{token\})", url, re.IGNORECASE):
+        raise ValueError("the URL holds a secret; write {token} in its place and name the variable that holds it in token_env")
+    return url
+
+
 class NewsFeed(_Part):
     """A feed of headlines; `{token}` in the URL stands for the value of the environment variable `token_env`."""
 
-    url: str
-    form: Literal["rss", "cryptopanic"] = Field("rss", description="rss (or Atom), or CryptoPanic's JSON")
-    token_env: str | None = Field(None, description="environment variable that holds the token")
+    url: Annotated[str, AfterValidator(_feed_url)]
+    form: Form = Field("rss", description="rss (or Atom), or CryptoPanic's JSON")
+    token_env: str | None = Field(None, min_length=1, description="environment variable that holds the token")
+    every_s: float | None = Field(None, ge=30, description="seconds between requests, day and night, where a plan allows few")
+
+    @model_validator(mode="after")
+    def _token_has_its_place(self) -> NewsFeed:
+        if ("{token}" in self.url) != (self.token_env is not None):
+            raise ValueError("{token} in url and token_env go together")
+        return self
 
 
 class News(_Part):
     """The news poller; nothing is asked for unless `feeds` names something."""
 
-    feeds: dict[str, NewsFeed | None] = Field(default_factory=dict, description="by name; a preset's name alone takes the preset")
+    feeds: dict[Annotated[str, AfterValidator(_feed_name)], NewsFeed | None] = Field(
+        default_factory=dict, description=f"name: {{url: ...}}; without one (`coindesk:`) a preset: {', '.join(PRESETS)}"
+    )
     day_s: float = Field(120.0, ge=30, description="seconds between requests of one feed by day")
     night_s: float = Field(600.0, ge=30, description="and by night")
-    day: tuple[int, int] = Field((6, 22), description="hours, UTC, between which it is day")
+    day: tuple[Annotated[int, Field(ge=0, le=24)], Annotated[int, Field(ge=0, le=24)]] = Field(
+        (6, 22), description="hours, UTC, between which it is day"
+    )
+
+    @model_validator(mode="after")
+    def _presets_exist(self) -> News:
+        if unknown := [name for name, feed in self.feeds.items() if feed is None and name not in PRESETS]:
+            raise ValueError(f"no preset {', '.join(unknown)}; give a url, or use {', '.join(PRESETS)}")
+        return self
+
+    def chosen(self) -> dict[str, NewsFeed]:
+        """Return the feeds to ask, presets filled in."""
+        return {name: feed or NewsFeed(**PRESETS[name]._asdict()) for name, feed in self.feeds.items()}
 
 
 class Demo(_Part):

@@ -9,15 +9,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dataflows.recording.intake import Intake
+from dataflows.recording.news import Poller
 from dataflows.recording.station import Station
 
 
 class Figures(Collector):
     """Reads the figures off the recorder when they are asked for: recording itself pays nothing."""
 
-    def __init__(self, intake: Intake, stations: dict[str, Station]) -> None:
+    def __init__(self, intake: Intake, stations: dict[str, Station], news: Poller) -> None:
         self._intake = intake
         self._stations = stations
+        self._news = news
 
     def collect(self) -> Iterable[Metric]:
         """Yield all metrics."""
@@ -29,6 +31,14 @@ class Figures(Collector):
         yield _counter("gaps_closed", "Holes closed.", {name: sum(m.closed for m in of) for name, of in menders.items()})
         yield _counter("shed_frames", "Frames not written for lack of room.", dict(self._intake.dropped), label="feed")
         yield CounterMetricFamily("tapeflow_recorder_journal_bytes", "Bytes written.", value=self._intake.writer.written)
+        feeds = dict(self._news.feeds)
+        asked = CounterMetricFamily("tapeflow_recorder_news_requests", "Requests of news.", labels=["feed", "outcome"])
+        for name, feed in feeds.items():
+            for outcome in ("ok", "not_modified", "failed"):
+                asked.add_metric([name, outcome], feed.counts[outcome])
+        yield asked
+        items = {name: feed.counts["items"] for name, feed in feeds.items()}
+        yield _counter("news_items", "Items that were new or had a new title.", items, label="feed")
         last = GaugeMetricFamily("tapeflow_recorder_last_frame_seconds", "Receive time of the last frame.", labels=["venue"])
         for station in stations:
             last.add_metric([station.venue.name], station.last_frame_ns / 1e9)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from dataflows.recording import status
+from dataflows.recording import news, status
 from dataflows.recording.background import Unknown
 from dataflows.recording.clock import date_of, scaled
 from dataflows.recording.connection import Connection
@@ -57,6 +57,7 @@ class Recorder:
         self._head = Head()
         self._memory = Memory({}, [], {})
         self._pending: set[str] = set()
+        self.news = news.Poller(self)
         self.writer = Writer(
             settings.journal_dir,
             segment_bytes=settings.journal.segment_mb << 20,
@@ -178,6 +179,7 @@ class Recorder:
             *(station.prepare(station.settings) for station in stations.values()), return_exceptions=True
         )
         faults = [fault for error in attempts if isinstance(error, Unknown) for fault in error.faults]
+        faults += news.faults(self.settings.news)
         unreachable = {name: error for name, error in zip(stations, attempts, strict=True) if isinstance(error, RestError)}
         if faults or len(unreachable) == len(stations):
             raise SettingsError([*faults, *map(str, unreachable.values())])
@@ -187,6 +189,7 @@ class Recorder:
         live: dict[str, str] = {name: place.rules.tape for name, place in VENUES.items()}
         self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, live)))
         self.put(Kind.SETTINGS, self.settings.kernels.canonical())
+        self.news.settle(self.settings.news)
         self.stations |= stations
         for (name, station), got in zip(stations.items(), attempts, strict=True):
             if isinstance(got, RestError):
@@ -221,6 +224,7 @@ class Recorder:
         """Return what is done again and again while recording."""
         minute = 60 / self.settings.demo.speed
         return [
+            self.news.run(),
             _every(1, self._publish),
             _every(60, self._rotate),
             _every(minute / 3, self._refer),
@@ -229,7 +233,7 @@ class Recorder:
         ]
 
     async def _publish(self) -> None:
-        state = status.snapshot(self.intake, self.stations, self.now_ns(), self.clock())
+        state = status.snapshot(self.intake, self.stations, self.now_ns(), self.clock()) | {"news": self.news.report()}
         try:
             status.publish(self.settings.data / "status" / "recorder.json", state)
         except OSError as error:  # the volume may be full; recording decides what to do about that
@@ -274,12 +278,18 @@ class Recorder:
 
     async def change(self, settings: Settings) -> None:
         """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""
+        self.news.settle(settings.news)
         if settings.kernels != self.settings.kernels:
             self.put(Kind.SETTINGS, settings.kernels.canonical())
         before, self.settings = (
             self.settings,
             self.settings.model_copy(
-                update={"venues": settings.venues, "endpoints": settings.endpoints, "kernels": settings.kernels}
+                update={
+                    "venues": settings.venues,
+                    "endpoints": settings.endpoints,
+                    "kernels": settings.kernels,
+                    "news": settings.news,
+                }
             ),
         )
         for name in before.venues.keys() - settings.venues.keys():

@@ -116,7 +116,7 @@ def _entry(batch: Batch, i: int) -> dict[str, Any]:
         "connection": int(batch.connection[i]),
         "kind": kind_name(kind),
     }
-    if kind in (Kind.REPAIR, Kind.KLINES):
+    if kind in (Kind.REPAIR, Kind.KLINES, Kind.BOOK, Kind.FUNDING, Kind.NEWS):
         head, body = split_head(payload)
         return entry | {"head": _json(head), "body": _json(body)}
     return entry | ({"payload": _json(payload)} if payload else {})

@@ -1,0 +1,1 @@
+"""News: bodies of feeds, journaled as they came, to rows of table `news`."""
