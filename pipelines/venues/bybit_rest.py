@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 from msgspec import Meta, Struct, field
 
-from pipelines.market import BAR_WIDTHS_US, Instrument
-from pipelines.schema import TIME
-from pipelines.venues.columns import KLINES, MAX_ID, UNREADABLE, microseconds
+from pipelines.market import Instrument
+from pipelines.venues import candles
+from pipelines.venues.columns import MAX_ID, UNREADABLE
 
 Market = Literal["spot", "linear", "inverse"]
 """What Bybit calls a category."""
@@ -50,8 +47,11 @@ class _Instruments(Struct):
     result: _Symbols
 
 
+_Row = tuple[str, str, str, str, str, str, str]
+
+
 class _Candles(Struct):
-    rows: list[tuple[str, str, str, str, str, str, str]] = field(name="list")
+    rows: list[_Row] = field(name="list")
 
 
 class _Klines(Struct):
@@ -159,24 +159,15 @@ def parse_klines(body: bytes, market: Market) -> pa.Table:
     ValueError
         If the answer is not of that form.
     """
-    rows = sorted(_read(body, _Klines, "candles").result.rows, key=lambda row: int(row[0]) if row[0].isdecimal() else -1)
+    rows = _read(body, _Klines, "candles").result.rows
     try:
-        start = np.array([int(row[0]) for row in rows], np.int64)
-        values = [[float(text) for text in row[1:]] for row in rows]
+        return candles.table([_candle(row, inverse=market == "inverse") for row in rows])
     except (ValueError, OverflowError) as error:
         raise ValueError(f"the answer about candles was malformed: {error}") from None
-    if (start < 0).any() or not all(math.isfinite(v) for row in values for v in row):
-        raise ValueError("the answer about candles was malformed: a value was not finite, or a time before 1970")
-    names = ("open", "high", "low", "close", *(("notional", "volume") if market == "inverse" else ("volume", "notional")))
-    columns: dict[str, Any] = dict(zip(names, zip(*values, strict=True), strict=True)) if rows else {}
-    ts = microseconds(start)
-    columns["ts"] = pa.array(ts).cast(TIME)
-    columns["end"] = pa.array(ts + _width_us(ts.tolist())).cast(TIME)
-    return pa.table({name: columns.get(name, [None] * len(rows)) for name in KLINES.names}, schema=KLINES)
 
 
-def _width_us(ts: list[int]) -> int:
-    """Return how long candles are, which the answer does not say: as far as they lie apart; of one, by where it starts."""
-    if len(ts) > 1:
-        return min(b - a for a, b in pairwise(ts))
-    return BAR_WIDTHS_US["1d" if ts and ts[0] % BAR_WIDTHS_US["1d"] == 0 else "1m"]
+def _candle(row: _Row, *, inverse: bool) -> candles.Candle:
+    start, *values = row
+    o, h, low, c, volume, turnover = map(float, values)
+    base, notional = (turnover, volume) if inverse else (volume, turnover)
+    return candles.Candle(int(start) // 1000, o, h, low, c, base, notional=notional)

@@ -15,7 +15,7 @@ _DAY_S = 86_400
 
 
 class Candle(NamedTuple):
-    """A candle: `start` in s since 1970, `volume` in base; fills None where the venue does not count them."""
+    """A candle: `start` in s since 1970, `volume` in base; fills and notional None where the venue does not say."""
 
     start: int
     open: float
@@ -24,6 +24,7 @@ class Candle(NamedTuple):
     close: float
     volume: float
     fills: int | None = None
+    notional: float | None = None
 
 
 def table(candles: Sequence[Candle]) -> pa.Table:
@@ -37,7 +38,7 @@ def table(candles: Sequence[Candle]) -> pa.Table:
         If a value is not finite, or a time absurd.
     """
     ordered = sorted(candles, key=lambda c: c.start)
-    if not all(math.isfinite(value) for c in ordered for value in c[1:6]):
+    if not all(math.isfinite(value) for c in ordered for value in (*c[1:6], c.notional or 0.0)):
         raise ValueError("klines were malformed: a value was not finite")
     if not all(EARLIEST_US <= c.start * 1_000_000 < LATEST_US for c in ordered):
         raise ValueError("klines were malformed: a time was not between 2010 and 2100")
@@ -45,7 +46,7 @@ def table(candles: Sequence[Candle]) -> pa.Table:
     columns = {
         "ts": pa.array([c.start * 1_000_000 for c in ordered], pa.int64()).cast(TIME),
         "end": pa.array([(c.start + width) * 1_000_000 for c in ordered], pa.int64()).cast(TIME),
-        **{name: [getattr(c, name) for c in ordered] for name in ("open", "high", "low", "close", "volume", "fills")},
+        **{name: [getattr(c, name) for c in ordered] for name in ("open", "high", "low", "close", "volume", "fills", "notional")},
     }
     unsaid = [None] * len(ordered)
     return pa.table({name: columns.get(name, unsaid) for name in KLINES.names}, schema=KLINES)
