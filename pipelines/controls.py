@@ -82,12 +82,19 @@ def _lost(engine: Engine, gone: set[tuple[str, str]], now: int) -> None:
 def _instruments(engine: Engine, record: Instruments, now: int) -> None:
     if engine.seeds is not None:
         engine.seeds.begin(now // 1000)
+    odd = []
     for r in record.instruments:
         instrument = Instrument(record.venue, *msgspec.structs.astuple(r))
         if instrument.contract:
-            worth(instrument)
+            try:
+                worth(instrument)
+            except ValueError as error:
+                odd.append(f"{instrument.symbol}: {error}")
+                continue
         engine.signals.instruments[engine.add(instrument, engine.tape_of(record.venue))] = instrument
         engine.account.describe(instrument, now)
+    if odd:
+        raise ValueError("; ".join(odd))
 
 
 def _reference(engine: Engine, record: Reference, payload: bytes, now: int) -> None:

@@ -16,23 +16,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import ledger
+from pipelines import controls, ledger
 from pipelines import rows as to_rows
 from pipelines.account import Account
+from pipelines.contracts import in_base
 from pipelines.kernels import clock
-from pipelines.market import DAY_US, Flag, Instrument
+from pipelines.market import DAY_US, Instrument
+from pipelines.news import headlines
 from pipelines.records import (
     Batch,
-    Connect,
-    Disconnect,
-    Gap,
-    Instruments,
     Kind,
-    Klines,
-    Reference,
-    Repair,
-    Start,
-    split_head,
 )
 from pipelines.resequencer import Resequencer
 from pipelines.seed import Seeds
@@ -43,7 +36,7 @@ from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty, joined
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
-VERSION = 2
+VERSION = 3
 """Of the snapshot; a store of another version is refused."""
 MINUTE_NS = 60_000_000_000
 _DATA = (Kind.FRAME, Kind.HEARTBEAT)
@@ -103,15 +96,17 @@ class Engine:
         self.venue_of = np.zeros(0, np.int64)
         self.venue_clocks = np.zeros(0, clock.VENUE)
         self.connections: dict[int, str] = {}
+        self.carried: dict[int, set[tuple[str, str]]] = {}
         self.strict = bool(shard)
         self.journal_ns = 0
         self.begun_ns = 0
         self.minute = 0
         self.stored = 0
         self.account = Account()
+        self.headlines = headlines.Known()
         self.counts: Counter[str] = Counter()
         self.seeds = seeds
-        self._out: list[tuple[str, pa.Table]] = []
+        self.out: list[tuple[str, pa.Table]] = []
 
     @property
     def bounded(self) -> bool:
@@ -153,7 +148,7 @@ class Engine:
         self.index[key] = self.signals.add(instrument)
         self.tapes.append(tape)
         self.venue_of = np.append(self.venue_of, self.venues.index(instrument.venue))
-        self.resequencer.grow(len(self.tapes))
+        self.resequencer.add(contiguous=venue_named(instrument.venue).rules.contiguous)
         if self.seeds is not None:
             planted = self.seeds.plant(self.signals, self.index[key])
             if planted:
@@ -189,17 +184,17 @@ class Engine:
             return self.feed(piece.batch)
         if piece.rows is not None:
             faults, texts = piece.rows.faults, iter(piece.refused)
-            self._refuse(self.venues[0], faults, lambda line: (name, line, next(texts), self.begun_ns))
-            rows = self._of_known(self.venues[0], piece.rows)
+            self.refuse(self.venues[0], faults, lambda line: (name, line, next(texts), self.begun_ns))
+            rows = self.of_known(self.venues[0], piece.rows)
             lines, ts = rows["frame"].copy(), rows["ts"].copy()
-            self._order(rows, lambda k: (name, int(lines[k]), b"", int(ts[k]) * 1000))
+            self.order(rows, lambda k: (name, int(lines[k]), b"", int(ts[k]) * 1000))
             if rows.size:
                 self.journal_ns = max(self.journal_ns, int(rows["recv_ns"][-1]) or int(rows["ts"][-1]) * 1000)
         return self._take()
 
     def finish(self) -> Output:
         """End a bounded tape."""
-        self._admit(self.resequencer.finish())
+        self.admit(self.resequencer.finish())
         self.signals.finish()
         return self._take()
 
@@ -225,30 +220,31 @@ class Engine:
         if len(parts) > 1:
             rows = rows.take(np.argsort(rows["frame"], kind="stable"))
         frames = rows["frame"].copy()
-        self._order(rows, lambda k: _origin(batch)(int(frames[k])))
+        self.order(rows, lambda k: ledger.origins(batch)(int(frames[k])))
 
     def _frames(self, batch: Batch, connection: int, where: npt.NDArray[np.int64]) -> Rows:
         venue = self.connections.get(connection) or (self.venues[0] if not self.strict and self.venues else "")
         if not venue:
             faults = [Fault(int(k), f"connection {connection} was never announced") for k in where]
-            self._refuse("unknown", faults, _origin(batch))
+            self.refuse("unknown", faults, ledger.origins(batch))
             return empty(0)
         whole = where.size == len(batch.payload)
         payload = batch.payload if whole else [batch.payload[k] for k in where]
-        decoded = venue_named(venue).decode(payload, self._tape(venue))
+        decoded = venue_named(venue).decode(payload, self.tape_of(venue))
         self.counts["frames"] += where.size
         self.counts["ignored"] += decoded.ignored
         if not whole:
             decoded.rows["frame"] = where[decoded.rows["frame"]]
             decoded = decoded._replace(faults=[f._replace(frame=int(where[f.frame])) for f in decoded.faults])
-        self._refuse(venue, decoded.faults, _origin(batch))
+        self.refuse(venue, decoded.faults, ledger.origins(batch))
         decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
-        return self._of_known(venue, decoded, batch)
+        return self.of_known(venue, decoded, batch)
 
-    def _tape(self, venue: str) -> Tape:
+    def tape_of(self, venue: str) -> Tape:
+        """Return which kind of tape is taken of a venue."""
         return "fill" if self.tape_of_venue.get(venue) == "fill" else "agg"
 
-    def _of_known(self, venue: str, decoded: Decoded, batch: Batch | None = None) -> Rows:
+    def of_known(self, venue: str, decoded: Decoded, batch: Batch | None = None) -> Rows:
         """Return the rows of instruments that are recorded, `instrument` set; refuse or skip the others."""
         index = np.array([self.index.get((venue, s), -1) for s in decoded.symbols], np.int32)
         rows = decoded.rows
@@ -262,7 +258,7 @@ class Engine:
                     Fault(int(r["frame"]), "its symbol is not among the instruments", decoded.symbols[r["instrument"]])
                     for r in rows[~known]
                 ]
-                self._refuse(venue, odd, _origin(batch))
+                self.refuse(venue, odd, ledger.origins(batch))
             rows = rows.compress(known)
         rows["instrument"] = index[rows["instrument"]]
         return rows
@@ -277,101 +273,37 @@ class Engine:
 
     def _control(self, batch: Batch, at: int) -> None:
         """Take one record that is neither frame nor heartbeat."""
-        kind, payload, now = batch.kind[at], batch.payload[at], int(batch.recv_ns[at])
         try:
-            self._take_control(Kind(int(kind)), payload, now, int(batch.connection[at]), batch, at)
+            controls.take(self, batch, at)
         except (msgspec.DecodeError, ValueError) as error:
-            fault = Fault(at, f"a {Kind(int(kind)).name} record was not as it should be: {error}")
-            self._refuse("unknown", [fault], _origin(batch))
-
-    def _take_control(self, kind: Kind, payload: bytes, now: int, connection: int, batch: Batch, at: int) -> None:
-        match kind:
-            case Kind.START:
-                self.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
-                self.connections = {}
-            case Kind.CONNECT:
-                self.connections[connection] = msgspec.json.decode(payload, type=Connect).venue
-            case Kind.DISCONNECT:
-                msgspec.json.decode(payload, type=Disconnect)
-            case Kind.SETTINGS:
-                self.settle(Kernels.model_validate_json(payload), now)
-            case Kind.INSTRUMENTS:
-                self._instruments(msgspec.json.decode(payload, type=Instruments), now)
-            case Kind.REFERENCE:
-                self._reference(msgspec.json.decode(payload, type=Reference), payload, now)
-            case Kind.KLINES:
-                self._klines(payload, now)
-            case Kind.REPAIR:
-                self._repair(payload, batch, at)
-            case Kind.GAP_OPEN | Kind.GAP_CLOSE | Kind.SHED:
-                self._gap(kind, msgspec.json.decode(payload, type=Gap), now)
-
-    def _instruments(self, record: Instruments, now: int) -> None:
-        if self.seeds is not None:
-            self.seeds.begin(now // 1000)
-        for r in record.instruments:
-            instrument = Instrument(record.venue, r.symbol, r.native, r.base, r.quote, r.tick, r.lot, r.status)
-            self.add(instrument, self._tape(record.venue))
-            self.account.describe(instrument, now)
-
-    def _reference(self, record: Reference, payload: bytes, now: int) -> None:
-        i = self.index.get((record.venue, record.symbol))
-        if i is not None:
-            day = int(np.datetime64(record.date, "us").astype(np.int64))
-            self.signals.volumes.record(i, day, record.adv, record.adv_notional)
-            self.account.note(record.venue, "reference", payload, now)
-
-    def _klines(self, payload: bytes, now: int) -> None:
-        head, body = split_head(payload)
-        record = msgspec.json.decode(head, type=Klines)
-        i = self.index.get((record.venue, record.symbol))
-        if i is not None:
-            candles = venue_named(record.venue).parse_klines(body)
-            self.account.candles(self.signals.instruments[i], record.interval, candles, now)
-
-    def _repair(self, payload: bytes, batch: Batch, at: int) -> None:
-        head, body = split_head(payload)
-        record = msgspec.json.decode(head, type=Repair)
-        decoded = venue_named(record.venue).decode_rest(body, record.symbol)
-        decoded.rows["frame"] = at
-        decoded.rows["recv_ns"] = batch.recv_ns[at]
-        decoded.rows["flags"] |= int(Flag.REPAIRED)
-        self._refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], _origin(batch))
-        rows = self._of_known(record.venue, decoded, batch)
-        self._order(rows, lambda _: _origin(batch)(at))
-
-    def _gap(self, kind: Kind, gap: Gap, now: int) -> None:
-        i = self.index.get((gap.venue, gap.symbol))
-        if i is None:
-            return
-        instrument = self.signals.instruments[i]
-        if kind == Kind.SHED or gap.feed != "trades":
-            self._out.append(("gaps", ledger.shed(instrument, gap, now)))
-        elif kind == Kind.GAP_OPEN:
-            self.resequencer.gap_opened(i, gap.reason, now)
-        else:
-            self._admit(self.resequencer.gap_closed(i, gap.status, gap.from_id, gap.to_id, now))
+            fault = Fault(at, f"a {Kind(int(batch.kind[at])).name} record was not as it should be: {error}")
+            self.refuse("unknown", [fault], ledger.origins(batch))
 
     # --- the way of a row
 
-    def _order(self, rows: Rows, origin: ledger.Origin) -> None:
+    def order(self, rows: Rows, origin: ledger.Origin) -> None:
         """Screen rows in order of receipt, put them into tape order, and go on."""
         if not rows.size:
             return
+        odd = in_base(rows, self.signals.instruments)
+        if odd.any():
+            self._refuse_rows(rows, "its contracts come to no size that can be kept exactly", origin, np.flatnonzero(odd))
         refused = np.zeros(rows.size, np.bool_)
         if clock.screen(rows, self.venue_of, self.venue_clocks, refused):
             self._refuse_rows(rows, "it was stamped more than 10 s ahead of its receipt", origin, np.flatnonzero(refused))
         unfit = self.signals.prepare(rows)
         if unfit.any():
             self._refuse_rows(rows, "its price or size has more digits than can be kept exactly", origin, np.flatnonzero(unfit))
-        self._admit(self.resequencer.push(rows, self.venue_of))
+        self.admit(self.resequencer.push(rows, self.venue_of))
 
-    def _admit(self, rows: Rows) -> None:
+    def admit(self, rows: Rows) -> None:
         """Run the kernels over rows in tape order, and store the trades."""
         for stray in self.resequencer.take_strays():
             self._refuse_rows(stray, "its id was far from the ids around it", _by_row(stray), np.zeros(1, np.int64))
         if rows.size and self.from_day:
-            rows = rows.compress((rows["kind"] == CLOCK) | (rows["ts"] >= self.from_day))
+            earlier = (rows["kind"] != CLOCK) & (rows["ts"] < self.from_day)
+            self.signals.begun[rows["instrument"][earlier & rows["counted"]]] = True
+            rows = rows.compress(~earlier)
         if rows.size:
             unfit = self.signals.feed(rows)
             if unfit.any():
@@ -383,12 +315,13 @@ class Engine:
                 self.stored += trades.size
                 of = self.signals.instruments
                 table = to_rows.trades(trades, [x.venue for x in of], [x.symbol for x in of], self.tapes)
-                self._out.append(("trades", table))
+                self.out.append(("trades", table))
         gaps = self.resequencer.take_ledger()
         if gaps:
-            self._out.append(("gaps", ledger.gaps(gaps, self.signals.instruments)))
+            self.out.append(("gaps", ledger.gaps(gaps, self.signals.instruments)))
 
-    def _refuse(self, venue: str, faults: Sequence[Fault], where: Callable[[int], ledger.Where]) -> None:
+    def refuse(self, venue: str, faults: Sequence[Fault], where: Callable[[int], ledger.Where]) -> None:
+        """Quarantine refused input; `where` tells of a frame where it stands."""
         if faults:
             symbols = {native: self.signals.instruments[i].symbol for (v, native), i in self.index.items() if v == venue}
             self.account.refuse(venue, faults, [where(f.frame) for f in faults], symbols)
@@ -398,7 +331,7 @@ class Engine:
         for k in at.tolist():
             instrument = self.signals.instruments[int(rows["instrument"][k])]
             fault = Fault(k, reason, instrument.native, int(rows["trade_id"][k] % (1 << 31)))
-            self._refuse(instrument.venue, [fault], origin)
+            self.refuse(instrument.venue, [fault], origin)
 
     def _cover(self, batch: Batch, at: int) -> None:
         """Write a coverage row per venue at the start of a minute of journal time."""
@@ -407,22 +340,17 @@ class Engine:
             offset = 0 if least == clock.UNKNOWN else least
             minute_us = self.minute * MINUTE_NS // 1000
             place = (batch.segment, int(batch.offset[at]))
-            self._out.append(("coverage", ledger.coverage(venue, self.shard, minute_us, offset, *place, self.stored)))
+            self.out.append(("coverage", ledger.coverage(venue, self.shard, minute_us, offset, *place, self.stored)))
 
     def _take(self) -> Output:
-        out = [*self._out, *self.account.take(), *self.signals.take()]
-        self._out = []
+        out = [*self.out, *self.account.take(), *self.signals.take()]
+        self.out = []
         if self.from_day:
             first = pa.scalar(np.datetime64(self.from_day // DAY_US, "D").item())
             out = [(name, rows.filter(pc.greater_equal(rows["date"], first))) for name, rows in out]
         self.counts["duplicates"] = self.resequencer.duplicates
         self.counts["quarantined"] = self.account.refused
         return Output(out, self.journal_ns)
-
-
-def _origin(batch: Batch) -> ledger.Origin:
-    """Return where each record of a batch stands: segment, offset, payload, receive time."""
-    return lambda at: (batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at]))
 
 
 def _by_row(rows: Rows) -> ledger.Origin:

@@ -9,17 +9,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.market import Instrument
-from pipelines.records import Gap
-from pipelines.resequencer import GapRow
+from pipelines.records import Batch, Gap
 from pipelines.rows import constant, date, table, time
 from pipelines.settings import digest
 from pipelines.tape import Fault
+from pipelines.tape_order import GapRow
 
 Where = tuple[str, int, bytes, int]
 """Segment or file, offset or line, payload, receive time (ns; 0: unknown)."""
 Origin = Callable[[int], Where]
 """From a row of a batch to where it came from."""
 FRAME_CHARS = 4096
+
+
+def origins(batch: Batch) -> Origin:
+    """Return where each record of a batch stands: segment, offset, payload, receive time."""
+    return lambda at: (batch.segment, int(batch.offset[at]), batch.payload[at], int(batch.recv_ns[at]))
 
 
 def _us(*ns: int) -> npt.NDArray[np.int64]:

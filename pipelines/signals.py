@@ -18,7 +18,7 @@ from pipelines.bucketing import Bucketing
 from pipelines.detection import BigTrades, Surges
 from pipelines.kernels import bar, clock, decimals, threshold_bars, time_bars
 from pipelines.kernels.wide import join, split
-from pipelines.market import BAR_WIDTHS_US, DAY_US, Instrument
+from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
 from pipelines.reference import BARS_A_DAY, Volumes, rounded
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
@@ -27,6 +27,7 @@ PASS = 16_384
 """Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
 
 _Item = TypeVar("_Item", bound=np.generic)
+_AFTER_GAP = int(Flag.AFTER_GAP)
 _FOREVER = np.iinfo(np.int64).max
 _PRICES = ("open", "high", "low", "close")
 _WIDER = np.array(list(BAR_WIDTHS_US.values())[1:], np.int64)
@@ -43,7 +44,13 @@ class Signals:
     origin : str
         `live` or `history`, as stored in `alerts.origin`.
     complete : bool
-        Every date of this tape is whole (a venue's archive of whole days), so its volume counts for later dates.
+        Every date of this tape is whole (a venue's archive of whole days), so its volume counts for later dates, and
+        neither its beginning nor its end cuts a bar.
+
+    Attributes
+    ----------
+    begun : bool, (instruments,)
+        The tape has begun; where it is not whole, its first time bars are marked as cut.
     """
 
     def __init__(self, kernels: Kernels, origin: str, *, complete: bool = False) -> None:
@@ -55,6 +62,7 @@ class Signals:
         self.volumes = Volumes(kernels.bucket_volume)
         self.clock = np.zeros(0, clock.INSTRUMENT)
         self.first_day = np.zeros(0, np.int64)
+        self.begun = np.zeros(0, np.bool_)
         self.price_places = np.zeros(0, np.int64)
         self.size_places = np.zeros(0, np.int64)
         self.levels = np.zeros((len(BAR_WIDTHS_US), 0), bar.BAR)
@@ -104,6 +112,8 @@ class Signals:
         self.clock["day"][n - 1] = -1
         self.first_day = _longer(self.first_day, n)
         self.first_day[n - 1] = _FOREVER
+        self.begun = _longer(self.begun, n)
+        self.begun[n - 1] = self.complete
         self.price_places, self.size_places = _longer(self.price_places, n), _longer(self.size_places, n)
         self.levels = _longer(self.levels, n, axis=1)
         self.levels["threshold"] = np.nan
@@ -137,20 +147,37 @@ class Signals:
     def feed(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Feed rows in tape order, made ready by `prepare`; return which were too large beside others' finer steps."""
         unfit = np.zeros(rows.size, np.bool_)
-        at = 0
+        cuts = [*np.flatnonzero(rows["flags"] & _AFTER_GAP).tolist(), rows.size]
+        first, at = -1, 0
         while at < rows.size:
-            part = rows[at : at + PASS]
+            if at == cuts[0]:
+                self._mark(int(rows["instrument"][at]))
+                cuts.pop(0)
+            part = rows[at : min(at + PASS, cuts[0]) if first < 0 else at + 1]
             decimals.to_integers(part, self.price_places, self.size_places, unfit[at:])
             n = clock.admit(part, self.clock)
             self._run(part[:n])
-            if n < part.size:
-                self._begin_date(int(part["instrument"][n]), int(part["eff"][n]) // DAY_US * DAY_US, float(part["price"][n]))
+            if first >= 0:
+                self._mark(first)
+                self.begun[first], first = True, -1
+            elif n < part.size:
+                i = int(part["instrument"][n])
+                self._begin_date(i, int(part["eff"][n]) // DAY_US * DAY_US, float(part["price"][n]))
+                first = -1 if self.begun[i] else i
             at += n
         return unfit
+
+    def _mark(self, i: int) -> None:
+        """Mark the open time bars of instrument `i`: something is missing in them."""
+        open_bars = self.levels["trades"][:, i] > 0
+        self.levels["gap"][open_bars, i] = True
 
     def finish(self) -> None:
         """End a bounded tape: open time bars close; other open bars and buckets are written only of a whole date."""
         self.ending = True
+        if not self.complete:
+            reached = np.maximum(self.clock["now"], self.clock["closed"])
+            self.levels["gap"] |= (self.levels["trades"] > 0) & (self.levels["end"] > reached)
         seconds = self.levels[0]
         open_seconds = seconds[seconds["trades"] > 0]
         seconds["trades"] = 0

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines import tape
+from pipelines.detector_settings import BigTrade, Detectors, VolumeSurge, VpinHigh
 from pipelines.engine import Engine, Output
 from pipelines.market import TABLES, Instrument
 from pipelines.records import Batch, Kind
-from pipelines.settings import BigTrade, Detectors, Kernels, VolumeSurge, VpinHigh
+from pipelines.settings import Kernels
 from pipelines.signals import Signals
 
 DAY = 1_700_006_400_000_000  # 2023-11-15, us
@@ -111,12 +112,13 @@ def batches(lines: Sequence[Line], cuts: Sequence[int] = ()) -> Iterator[Batch]:
         )
 
 
-def journal_engine(kernels: Kernels = KERNELS) -> Engine:
-    """Return a live engine that knows the instruments and one connection."""
+def journal_engine(kernels: Kernels = KERNELS, venue: str = "binance-usdm", *, begun: bool = True) -> Engine:
+    """Return a live engine that knows the instruments and one connection; `begun`: the tape has gone on for a while."""
     engine = Engine(kernels, shard="main")
     for instrument in INSTRUMENTS:
-        engine.add(instrument, "agg")
-    engine.connections[1] = "binance-usdm"
+        engine.add(instrument._replace(venue=venue), "agg")
+    engine.signals.begun[:] = begun
+    engine.connections[1] = venue
     return engine
 
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from numba import njit
 
 from pipelines.kernels.bar import begin, extend, merge, terms
-from pipelines.market import Flag
 from pipelines.tape import CLOCK, TRADE
 
 SECOND = 1_000_000
-_AFTER_GAP = int(Flag.AFTER_GAP)
 
 
 @njit(cache=True)
@@ -32,8 +30,6 @@ def seconds(rows, open_bars, out):
             continue
         bar = open_bars[row.instrument]
         if bar.trades > 0 and row.eff >= bar.end:
-            if row.kind == CLOCK and (row.flags & _AFTER_GAP) != 0:
-                bar.gap = True
             out[closed] = bar
             closed += 1
             bar.trades = 0
