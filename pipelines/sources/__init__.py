@@ -14,7 +14,7 @@ from pipelines.sources.captures import recognise as recognise_capture
 from pipelines.sources.files import first_line, magic
 from pipelines.sources.journals import Segment
 from pipelines.sources.pieces import Piece, Position, Scan, SourceError, SourceFile, SourceKind
-from pipelines.sources.tables import DUMP, TARDIS, Ccxt, Csv, archive_symbol, is_whole
+from pipelines.sources.tables import DUMP, TARDIS, Ccxt, Csv, archive_symbol, is_whole, newest_first
 from pipelines.store.journal import is_segment, segments
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
@@ -26,7 +26,7 @@ START: Final = Position(0, 0)
 SIZE: Final = 16_384
 """Lines in a piece: few enough for a decoder to work in the processor's cache."""
 FORMATS: Final = (
-    "lines of <receive time> <frame>, JSON-lines captures, Binance's aggTrades and trades archives, "
+    "lines of <receive time> <frame>, JSON-lines captures, archives of trades of Binance and Bybit, "
     "tardis trades, ccxt trades, journal segments"
 )
 
@@ -149,18 +149,21 @@ def _recognise(path: Path, venue: Venue, wanted: str | None) -> list[SourceFile]
 
 
 def _archive(path: Path, venue: Venue, line: bytes, wanted: str | None) -> Csv:
-    """Return a venue's archive, whose lines do not name the symbol."""
+    """Return a venue's archive; where its lines do not name the symbol, its file's name or `wanted` does."""
     layout = venue.archive_layout(line)
     if layout is None:
         shown = line[:60].decode("utf-8", "replace")
         raise SourceError(path, f"is of no known format (it begins {shown!r}); known are {FORMATS}")
+    backward = newest_first(path, layout)
+    if "symbol" in layout.columns:
+        return Csv(path, venue, layout, "", backward)
     named = archive_symbol(path)
     if named and wanted and named != wanted:
         raise SourceError(path, f"is an archive of {named} by its name, not of {wanted}; change --symbol")
     symbol = wanted or named
     if symbol is None:
         raise SourceError(path, "is an archive whose name tells no symbol; say which with --symbol")
-    return Csv(path, venue, layout, symbol)
+    return Csv(path, venue, layout, symbol, backward)
 
 
 def _tape(files: Sequence[SourceFile], scans: Sequence[Scan]) -> Tape:

@@ -1,4 +1,4 @@
-"""Trades already taken apart: CSV (Binance's archives, tardis, receive-timed dumps) and a JSON array of ccxt trades."""
+"""Trades already taken apart: CSV (venues' archives, tardis, receive-timed dumps) and a JSON array of ccxt trades."""
 
 from __future__ import annotations
 
@@ -34,14 +34,20 @@ DUMP: Final = Layout(
 EXCHANGES: Final = {b"binance": "binance-spot", b"binance-futures": "binance-usdm"}
 """Our names of tardis' exchanges."""
 
-_ARCHIVE_NAME = re.compile(r"([A-Z0-9_]+)-(?:aggTrades|trades)\b")
-_WHOLE_NAME = re.compile(r"[A-Z0-9_]+-(?:aggTrades|trades)-\d{4}-\d{2}(?:-\d{2})?\.(?:csv|zip)")
+_DAY: Final = r"\d{4}-\d{2}-\d{2}"
+_BYBIT: Final = rf"(?:_{_DAY}|-\d{{4}}-\d{{2}})\.csv(?:\.gz)?"
+_ARCHIVE_NAME = re.compile(rf"([A-Z0-9_]+)-(?:aggTrades|trades)\b|([A-Z0-9]+){_BYBIT}")
+_WHOLE_NAME = re.compile(
+    rf"[A-Z0-9_]+-(?:aggTrades|trades)-\d{{4}}-\d{{2}}(?:-\d{{2}})?\.(?:csv|zip)"
+    rf"|[A-Z0-9]+{_BYBIT}|[A-Z0-9-]+{_DAY}\.csv(?:\.gz)?"
+)
+"""Binance's; Bybit's `spot/BTCUSDT_2026-11-19.csv.gz`, of months before, and `trading/BTCUSDT2026-11-19.csv.gz`."""
 
 
 def archive_symbol(path: Path) -> str | None:
     """Return the venue's own name of the symbol in an archive's file name, like `BTCUSDT-aggTrades-2026-11-19.zip`."""
     match = _ARCHIVE_NAME.match(path.name)
-    return match[1] if match else None
+    return match[1] or match[2] if match else None
 
 
 def is_whole(path: Path) -> bool:
@@ -49,21 +55,44 @@ def is_whole(path: Path) -> bool:
     return _WHOLE_NAME.fullmatch(path.name) is not None
 
 
+def newest_first(path: Path, layout: Layout) -> bool:
+    """Return whether an archive's trades stand in order from the last to the first, as far as its first lines tell."""
+    lines = next(blocks(path, 0, BLOCK), [])
+    ts = csv_trades.decode(b"".join(lines), layout, "").rows["ts"]
+    ts = ts[ts > 0]
+    return bool(ts.size and ts[0] > ts[-1] and (ts[1:] <= ts[:-1]).all())
+
+
 @dataclass(frozen=True)
 class Csv:
-    """A file of CSV. `symbol`, the venue's own name, is for layouts without a column for it."""
+    """A file of CSV. `symbol`, the venue's own name, is for layouts without a column for it.
+
+    A `backward` file has the newest trade first: it is held in memory whole, and its lines, but for the header, are read
+    and numbered from the last to the first.
+    """
 
     path: Path
     venue: Venue
     layout: Layout
     symbol: str
+    backward: bool = False
     kind: ClassVar[SourceKind] = "rows"
+
+    def _blocks(self, start: int, size: int) -> Iterator[list[bytes]]:
+        if not self.backward:
+            yield from blocks(self.path, start, size)
+            return
+        lines = [line.rstrip(b"\r\n") + b"\n" for block in blocks(self.path, 0, BLOCK) for line in block]
+        head = int(bool(self.layout.header) and lines[0].startswith(self.layout.header))
+        lines[head:] = lines[head:][::-1]
+        for begin in range(start, len(lines), size):
+            yield lines[begin : begin + size]
 
     def scan(self) -> Scan:
         """See `SourceFile.scan`."""
         first_ns = 0
         symbols: dict[str, None] = {}
-        for number, lines in enumerate(blocks(self.path, 0, BLOCK)):
+        for number, lines in enumerate(self._blocks(0, BLOCK)):
             if number == 0 and self.layout is TARDIS:
                 self._check_exchange(lines)
             if symbols and "symbol" not in self.layout.columns:
@@ -88,7 +117,7 @@ class Csv:
     def pieces(self, number: int, start: int, size: int, tape: Tape, only: str | None) -> Iterator[Piece]:
         """See `SourceFile.pieces`; `frame` of a row is the number of its line, from 1."""
         del tape  # checked by the caller
-        for lines in blocks(self.path, start, size):
+        for lines in self._blocks(start, size):
             decoded = restrict(self._decode(lines, start), only)
             refused = tuple(lines[fault.frame - start - 1].rstrip(b"\r\n") for fault in decoded.faults)
             start += len(lines)
