@@ -189,11 +189,7 @@ class Coinbase:
 
     def guess(self, text: str) -> Instrument:
         """Return the instrument called `text` where no instruments are at hand."""
-        name = text.strip().upper()
-        base, dash, quote = name.partition("-")
-        if not (base and dash and quote) or "-" in quote:
-            raise ValueError(f"cannot tell base from quote asset in {text!r}; write it like BTC-USD")
-        return Instrument(self.name, name, name, base, quote)
+        return guess(text, self.name)
 
     # Archives
 
@@ -204,3 +200,12 @@ class Coinbase:
 
 def _ask(deed: str, products: list[str], channels: list[str]) -> bytes:
     return msgspec.json.encode({"type": deed, "product_ids": products, "channels": channels})
+
+
+def guess(text: str, venue: str) -> Instrument:
+    """Return the instrument called `text`, like BTC-USD; ValueError if it is no such name."""
+    name = text.strip().upper()
+    base, dash, quote = name.partition("-")
+    if not (base and dash and quote) or "-" in quote:
+        raise ValueError(f"cannot tell base from quote asset in {text!r}; write it like BTC-USD")
+    return Instrument(venue, name, name, base, quote)

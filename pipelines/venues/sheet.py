@@ -60,19 +60,19 @@ class Sheet:
         self.refused: list[Refused] = []
         self.depths: list[Depth] = []
 
-    def depth(self, depth: Depth) -> None:
+    def depth(self, depth: Depth, part: int = 0) -> None:
         """Note a snapshot or an update of a book if its time and levels can be read; else refuse it.
 
         Where the venue numbers no updates, nothing would tell the book that one is missing: the checksum -1, which no
         book has, does.
         """
         if depth.ts != 0 and not EARLIEST_US <= depth.ts < LATEST_US:
-            self.lose(depth.frame, depth.symbol, f"time was not between 2010 and 2100: {depth.ts}")
+            self.lose(depth.frame, depth.symbol, f"time was not between 2010 and 2100: {depth.ts}", part)
             return
         try:
             check_levels(depth.bids, depth.asks)
         except ValueError as error:
-            self.lose(depth.frame, depth.symbol, str(error))
+            self.lose(depth.frame, depth.symbol, str(error), part)
         else:
             self.depths.append(depth)
 

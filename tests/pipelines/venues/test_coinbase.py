@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pipelines.venues import venue
 from pipelines.venues.coinbase import Coinbase
 from pipelines.venues.venue import Answer, Sight, Stream, Venue
 from tests.conftest import SHARED
-from tests.pipelines.venues.mutations import endure
+from tests.pipelines.venues.mutations import endure, mutated
 
 COINBASE: Venue = Coinbase()
 BTC = Instrument("coinbase", "BTC-USD", "BTC-USD", "BTC", "USD")
@@ -52,6 +52,17 @@ def documented(venue_file: str) -> dict[str, list[bytes]]:
         event = json.loads(line)
         found.setdefault(event["channel"], []).append(json.dumps(event["frame"]).encode())
     return found
+
+
+def assert_a_glance_agrees(of: Venue, frames: Sequence[bytes]) -> None:
+    """A glance at a damaged frame tells the very ids that decoding finds, be it as trades or as voids."""
+    for damaged in mutated(frames, 3_000, seed=11):
+        if damaged.decode("utf-8", "replace").encode() != damaged:
+            continue  # no socket hands on text that is no UTF-8
+        decoded = of.decode([damaged], "fill")
+        found = {(decoded.symbols[row["instrument"]], int(row["trade_id"])) for row in decoded.rows}
+        seen = {(s.symbol, s.first) for s in of.look([damaged]).sights if s.feed == "trades" and s.first == s.last}
+        assert seen == found, damaged[:500]
 
 
 # --- what is asked
@@ -93,7 +104,9 @@ def test_a_book_is_asked_for_anew_by_subscribing_again() -> None:
 def test_repair_walks_down_from_the_last_missing_id() -> None:
     assert COINBASE.repair_request("BTC-USD", 5, 9) == ("/products/BTC-USD/trades", {"limit": "1000", "after": "10"}, 1)
     assert COINBASE.repair_request("BTC-USD", 5, None).params == {"limit": "1000"}
-    assert COINBASE.klines_request("BTC-USD", "1d").params == {"granularity": "86400"}
+    klines = COINBASE.klines_request("BTC-USD", "1d")
+    assert klines is not None
+    assert klines.params == {"granularity": "86400"}
     assert COINBASE.book_request("BTC-USD") is None
     assert COINBASE.funding_request("BTC-USD") is None
 
@@ -336,7 +349,8 @@ def test_nothing_is_known_to_be_recorded_so_nothing_is_verified() -> None:
 
 def test_mutated_frames_are_all_accounted_for() -> None:
     frames = [frame(MATCH), frame(MATCH, type="last_match"), frame(TICKER), frame(SNAPSHOT), frame(UPDATE), frame(HEARTBEAT)]
-    outcome: Counter[str] = endure(COINBASE, [*frames, b'{"type":"error","message":"x","reason":"y"}'], 20_000)
+    outcome = endure(COINBASE, [*frames, b'{"type":"error","message":"x","reason":"y"}'], 20_000)
+    assert_a_glance_agrees(COINBASE, frames)
     assert outcome["rows"] > 1000
     assert outcome["depths"] > 1000
     assert outcome["faults"] > 1000
