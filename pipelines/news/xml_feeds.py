@@ -34,6 +34,8 @@ def read(body: bytes) -> Iterator[Item | None]:
     if name == "feed":
         found = root.iterfind(f"{space}entry")
     elif name == "rss":
+        if root.find(f"{space}channel") is None:
+            raise ValueError("it is no feed: it has no channel")
         found = root.iterfind(f"{space}channel/{space}item")
     elif root.tag == f"{_RDF}RDF":
         found = (child for child in root if child.tag.removeprefix(_space(child)) == "item")
