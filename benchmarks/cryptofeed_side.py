@@ -9,13 +9,13 @@ import asyncio
 import sys
 import time
 
+from cryptofeed.defines import TICKER, TRADES
+from cryptofeed.exchanges import BinanceFutures, Coinbase
+from cryptofeed.symbols import Symbols
+
 
 async def main(exchange: str, repetitions: int) -> None:
     """Feed the lines to the exchange's own message handler."""
-    from cryptofeed.defines import TICKER, TRADES
-    from cryptofeed.exchanges import BinanceFutures, Coinbase
-    from cryptofeed.symbols import Symbols
-
     called = 0
 
     async def take(_: object, __: float) -> None:
