@@ -110,10 +110,10 @@ class ByArrival:
         return True
 
     def tick(self, row: Rows, released: list[Rows]) -> None:
-        """Take a clock row: it closes nothing while a gap is open, until the limit has passed."""
+        """Take a clock row: it closes nothing while a gap is open or trades wait, until the limit has passed."""
         now = int(row["recv_ns"][0])
         self._expire(now, released)
-        if self.gap is None or now - self.gap.since_ns >= WAIT_NS:
+        if not self.waiting and (self.gap is None or now - self.gap.since_ns >= WAIT_NS):
             if self.cut or self.gap is not None:
                 row["flags"] |= int(Flag.AFTER_GAP)
             released.append(row)

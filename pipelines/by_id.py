@@ -93,8 +93,7 @@ class ById:
         """Take a clock row: it closes nothing while something is missing, until the limit has passed."""
         now = int(row["recv_ns"][0])
         self._expire(now, released)
-        since = [t for t in (self.held_since if self.held else 0, self.gap.since_ns if self.gap else 0) if t]
-        if not since or now - min(since) >= WAIT_NS:
+        if not self.held and (self.gap is None or now - self.gap.since_ns >= WAIT_NS):
             if self.cut or (self.gap is not None and self.gap.quiet):
                 row["flags"] |= int(Flag.AFTER_GAP)
             released.append(row)

@@ -82,6 +82,7 @@ def test_days_loaded_one_by_one_equal_days_loaded_together(tmp_path: Path, days:
     assert second["bucket_volume"].n_unique() == 1
     assert second["bucket_volume"][0] != 4.0, "V comes from the day before, not from bucket_volume"
     assert second.sort("bucket")["vpin_flag"][0] is not None, "the window runs on across midnight"
+    assert set(contents(tmp_path / "alone")["bars"]["quality"]) == {"complete"}
 
 
 def test_an_archive_of_a_day_is_whole_by_its_name(tmp_path: Path, days: list[Path]) -> None:
@@ -155,11 +156,14 @@ def test_a_capture_with_a_hole_is_marked(tmp_path: Path) -> None:
     frames = [(ms + 100 * k, tapes.agg_trade("AAAUSDT", k, ms + 100 * k, "100", "1")) for k in range(1, 400) if not 50 <= k < 60]
     with gzip.open(tmp_path / "capture.gz", "wb") as file:
         file.write(b"".join(b"%d %s\n" % (t * 1_000_000, frame) for t, frame in frames))
-    load(job(tmp_path / "lake", tmp_path / "capture.gz", complete=False))
-    out = contents(tmp_path / "lake")
-    assert [(g["from_id"], g["to_id"], g["status"]) for g in out["gaps"].to_dicts()] == [(50, 59, "open")]
-    seconds = out["bars"].filter(pl.col("bar") == "1s").sort("ts")
-    assert seconds.filter(pl.col("quality") == "gap").height == 1
+    for complete, marked in ((False, [0, 4, 6, 39]), (True, [4, 6])):
+        load(job(tmp_path / str(complete), tmp_path / "capture.gz", complete=complete))
+        out = contents(tmp_path / str(complete))
+        assert [(g["from_id"], g["to_id"], g["status"]) for g in out["gaps"].to_dicts()] == [(50, 59, "open")]
+        seconds = out["bars"].filter(pl.col("bar") == "1s", pl.col("quality") == "gap").sort("ts")
+        assert (seconds["ts"].dt.epoch("us") - tapes.DAY).to_list() == [1_000_000 * s for s in marked]
+        day = out["bars"].filter(pl.col("bar") == "1d")
+        assert day["quality"].to_list() == ["gap"]
 
 
 @pytest.mark.real
