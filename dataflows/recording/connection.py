@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import DATA_OPCODES, TEXT, Frame
-from websockets.protocol import Event
 
+from dataflows.recording import refusal
+from dataflows.recording.books import Books
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
 from dataflows.recording.tasks import spawn
-from pipelines.venues.venue import Route
+from dataflows.recording.wire import Wire
+from pipelines.feeds import QUIET, Feed
+from pipelines.venues.venue import Route, Stream, Venue
 
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
@@ -29,45 +32,24 @@ log = structlog.get_logger(__name__)
 class Owner(Protocol):
     """Whom a connection belongs to."""
 
+    async def admitted(self) -> None:
+        """Wait until one more connection may be opened."""
+
     def opened(self, connection: Connection) -> Callable[[bytes], None]:
         """Take note that it opened, set its `number`; return what takes its frames."""
 
     def lost(self, connection: Connection, reason: str) -> None:
         """Take note that it was lost."""
 
+    def blind(self) -> bool:
+        """Tell whether frames wait to be looked at, so that nobody knows which feeds are silent."""
 
-class _Socket(ClientConnection):
-    """Hands each message on as it is parsed: at full speed a queue and a coroutine per message cost more than parsing."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.frames = 0
-        self.pongs = 0
-        self._early: list[bytes] = []
-        self._fragments: list[bytes] = []
-        self._take: Callable[[bytes], None] = self._early.append
+class _End(NamedTuple):
+    """Why a session ended, and how long to wait at least before the next."""
 
-    def process_event(self, event: Event) -> None:
-        if event.__class__ is Frame and event.opcode is TEXT and event.fin:
-            self.frames += 1
-            self._take(bytes(event.data))
-        elif not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
-            super().process_event(event)
-        else:
-            self._fragments.append(bytes(event.data))
-            if event.fin:
-                self.frames += 1
-                self._take(b"".join(self._fragments))
-                self._fragments.clear()
-
-    def begin(self, take: Callable[[bytes], None]) -> None:
-        """Hand on what came before anyone was told of this connection, and from now on everything."""
-        for message in self._early:
-            take(message)
-        self._take = take
-
-    def ponged(self, _: object) -> None:
-        self.pongs += 1
+    reason: str
+    wait_s: float = 0.0
 
 
 class Connection:
@@ -79,40 +61,66 @@ class Connection:
         What its records bear in the journal; set by its owner at each opening.
     opened : asyncio.Event
         Set while it is open.
+    subscribed_at : float or None
+        When the last subscription was sent, in seconds of the loop; None: not all are, since it last opened.
+    shown : Counter of Feed
+        Data seen since it last opened, by feed.
+    awaited : set of Stream
+        What has shown no data since it last opened, and should.
+    refusal : str
+        What the venue refused last on this socket, or at the handshake; empty: nothing.
+    books : Books
+        Kept from what this socket has sent since it last opened.
+    breaks : int
+        How often one of them, or of those before, could no longer be trusted.
     """
 
-    def __init__(self, venue: str, route: Route, owner: Owner) -> None:
+    def __init__(self, venue: Venue, route: Route, owner: Owner) -> None:
         self.venue = venue
         self.route = route
-        self.symbols = tuple(route.symbols)
+        self.streams = frozenset(route.streams)
         self.number = 0
         self.opened = asyncio.Event()
         self.opened_at = 0.0
+        self.subscribed_at: float | None = None
         self.reconnects = 0
         self.silences = 0
+        self.shown: Counter[Feed] = Counter()
+        self.awaited: set[Stream] = set()
+        self.refusal = ""
+        self.books = Books(venue, 0.0)
+        self._breaks = 0
         self._owner = owner
         self._retired = asyncio.Event()
-        self._socket: _Socket | None = None
+        self._wire: Wire | None = None
+        self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def trades(self) -> bool:
-        """Whether it carries trades."""
-        return "trades" in self.route.feeds
 
     @property
     def frames(self) -> int:
         """Frames received since it last opened."""
-        return self._socket.frames if self._socket else 0
+        return self._wire.frames if self._wire else 0
 
     @property
-    def data(self) -> int:
-        """Frames received since it last opened, less the answers to what was sent."""
-        return max(0, self.frames - len(self.route.subscribe))
+    def delivering(self) -> bool:
+        """Whether it is open, subscribed, and has shown data of every feed whose silence means something."""
+        feeds = set(self.route.feeds) - QUIET
+        return self.subscribed_at is not None and feeds <= self.shown.keys()
+
+    @property
+    def breaks(self) -> int:
+        """How often a book could no longer be trusted."""
+        return self._breaks + self.books.breaks
+
+    def note(self, counts: Counter[Stream]) -> None:
+        """Take note of data that came."""
+        for stream, n in counts.items():
+            self.shown[stream.feed] += n
+        self.awaited -= counts.keys()
 
     def start(self) -> None:
         """Begin to connect."""
-        self._task = spawn(self._run(), f"{self.venue} {self.route.name}")
+        self._task = spawn(self._run(), f"{self.venue.name} {self.route.name}")
 
     async def retire(self) -> None:
         """Close it for good."""
@@ -122,25 +130,39 @@ class Connection:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
+    async def send(self, requests: Sequence[bytes]) -> None:
+        """Send text frames, no faster than the venue allows; where the socket is lost meanwhile the rest is left."""
+        async with self._turn:
+            for request in requests:
+                if (wire := self._wire) is None or not self.opened.is_set():
+                    return
+                with contextlib.suppress(OSError, WebSocketException):
+                    await wire.send(request, text=True)
+                    if request is not requests[-1]:
+                        await asyncio.sleep(1 / self.venue.rules.messages_per_second)
+
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
         while not self._retired.is_set():
-            reason = await self._session()
-            if self.data:  # a venue that takes a connection and sends nothing is spared
+            await self._owner.admitted()
+            end = await self._session()
+            if self.shown:  # a venue that takes a connection and sends nothing is spared
                 delay = FIRST_DELAY_S
                 self.silences = 0
             if self._retired.is_set():
                 return
-            wait = delay * random.uniform(0.5, 1.0)  # spreads clients, protects nothing
-            log.warning("connection_lost", venue=self.venue, route=self.route.name, reason=reason, retry_s=round(wait, 2))
+            wait = max(end.wait_s, delay * random.uniform(0.5, 1.0))  # spreads clients, protects nothing
+            name = self.venue.name
+            log.warning("connection_lost", venue=name, route=self.route.name, reason=end.reason, retry_s=round(wait, 2))
             self.reconnects += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._retired.wait(), wait)
             delay = min(2 * delay, LONGEST_DELAY_S)
 
-    async def _session(self) -> str:
+    async def _session(self) -> _End:
         """Connect, receive until the end; return why it ended."""
-        self._socket = None
+        self._wire = None
+        self.shown.clear()
         try:
             async with connect(
                 self.route.url,
@@ -150,55 +172,73 @@ class Connection:
                 open_timeout=10,
                 close_timeout=CLOSE_S,
                 proxy=None if "//127.0.0.1" in self.route.url or "//localhost" in self.route.url else True,
-                create_connection=_Socket,
-            ) as socket:
-                assert isinstance(socket, _Socket)
-                self._socket = socket
-                return await self._receive(socket)
+                create_connection=Wire,
+            ) as wire:
+                assert isinstance(wire, Wire)
+                self._wire = wire
+                return _End(await self._receive(wire))
         except InvalidStatus as error:
-            status = error.response.status_code
-            hint = "; the venue does not serve this place or network" if status in (403, 451) else ""
-            return f"HTTP {status}{hint}"
+            return self._turned_away(error.response.status_code, dict(error.response.headers.raw_items()))
         except (OSError, TimeoutError, WebSocketException) as error:
-            return str(error) or type(error).__name__
+            return _End(str(error) or type(error).__name__)
         except Exception as error:  # whatever it was, the feed goes on with a new socket
-            log.exception("connection_failed", venue=self.venue, route=self.route.name)
-            return repr(error)
+            log.exception("connection_failed", venue=self.venue.name, route=self.route.name)
+            return _End(repr(error))
 
-    async def _receive(self, socket: _Socket) -> str:
-        socket.begin(self._owner.opened(self))
+    def _turned_away(self, status: int, headers: dict[str, str]) -> _End:
+        told = refusal.read(status, headers, self.venue.rules.too_many)
+        if told is None:
+            return _End(f"HTTP {status}")
+        self.refusal = told.text
+        return _End(told.text, told.wait_s)
+
+    async def _receive(self, wire: Wire) -> str:
+        self.refusal = ""
+        self.subscribed_at = None
+        self.awaited = {stream for stream in self.streams if stream.feed not in QUIET and stream.symbol}
         self.opened_at = asyncio.get_running_loop().time()
+        self._breaks = self.breaks
+        self.books = Books(self.venue, self.opened_at)
+        self.books.expect(stream.symbol for stream in self.streams if stream.feed == "book")
+        wire.begin(self._owner.opened(self))
         self.opened.set()
+        subscribing = asyncio.ensure_future(self._subscribe())
         reason = "cancelled"
         try:
-            for request in self.route.subscribe:
-                await socket.send(request, text=True)
-            reason = await self._watch(socket)
+            reason = await self._watch(wire)
         except (OSError, WebSocketException) as error:
             reason = str(error) or type(error).__name__
         finally:
+            subscribing.cancel()
             self.opened.clear()
             self._owner.lost(self, reason)
         return reason
 
-    async def _watch(self, socket: _Socket) -> str:
+    async def _subscribe(self) -> None:
+        await self.send(self.route.subscribe)
+        self.subscribed_at = asyncio.get_running_loop().time()
+
+    async def _watch(self, wire: Wire) -> str:
         """Look at the socket again and again until it is closed, dead or retired; return which."""
-        liveness = Liveness(trades=self.trades, patience=2 ** min(self.silences, 6))
-        tick = 0
-        closed = asyncio.ensure_future(socket.wait_closed())
+        liveness = Liveness(self.route.feeds, patience=2 ** min(self.silences, 6))
+        rules, tick = self.venue.rules, 0
+        closed = asyncio.ensure_future(wire.wait_closed())
         retired = asyncio.ensure_future(self._retired.wait())
         try:
             while not retired.done():
                 if tick % PING_TICKS == 0 and not closed.done():
-                    asyncio.ensure_future(await socket.ping()).add_done_callback(socket.ponged)
+                    asyncio.ensure_future(await wire.ping()).add_done_callback(wire.ponged)
+                if rules.ping and tick and tick % max(1, int(rules.ping_s / TICK_S)) == 0 and not closed.done():
+                    await wire.send(rules.ping, text=True)
                 tick += 1
                 await asyncio.wait((closed, retired), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 if closed.done() and not retired.done():
-                    return f"closed by the venue (code {socket.close_code})"
-                fault = liveness.look(self.data, socket.pongs)
+                    return f"closed by the venue (code {wire.close_code})"
+                seeing = self.subscribed_at is not None and not self._owner.blind()
+                fault = liveness.look(wire.frames, wire.pongs, self.shown if seeing else None)
                 if fault is not None and not retired.done():
                     self.silences += fault != "stalled"
-                    socket.transport.abort()
+                    wire.transport.abort()
                     return fault
             return "retired"
         finally:

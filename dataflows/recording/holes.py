@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+TAIL_S: Final = 2.0
+"""How long after a venue told of a trade it may still come."""
 STRAY: Final = 1_000_000
 """An id this far ahead of its tape opens no hole until the next id confirms it: alone it is a fault of the venue."""
 
@@ -69,9 +71,13 @@ class Tape:
         self.next_id = next_id
         self.holes: list[Hole] = []
         self._stray: int | None = None
+        self._tail: tuple[int, float] | None = None
 
-    def see(self, first: int, last: int, now: float) -> Hole | None:
-        """Take the ids `first` to `last` of a frame; return the hole that they leave, or that they end."""
+    def see(self, first: int, last: int, now: float, *, history: bool = False) -> Hole | None:
+        """Take the ids `first` to `last` of a frame; return the hole that they leave, or that they end.
+
+        What a venue sends again opens no hole: with two sockets its trades may yet come on the other.
+        """
         if self.next_id == first:
             self.next_id = last + 1
             return None if not self.holes else self._ended(first)
@@ -83,7 +89,28 @@ class Tape:
                 hole.fill(first, last)
             self.next_id = max(self.next_id, last + 1)
             return None
+        if history and not any(hole.last is None for hole in self.holes):
+            return None
         return self._jump(first, last, now)
+
+    def told(self, last: int, now: float) -> Hole | None:
+        """Take the venue's word that ids up to `last` exist; return the hole that this opens or ends."""
+        if self.next_id is None:
+            return None
+        if self.next_id <= last and (hole := self._ended(last + 1)) is not None:
+            self.next_id = last + 1
+            return hole
+        if self._tail is None or self._tail[0] < self.next_id:
+            self._tail = (last, now) if last >= self.next_id else None
+            return None
+        end, since = self._tail
+        if now - since < TAIL_S:
+            return None
+        self._tail = None
+        hole = Hole(self.next_id, end, "missing_ids", now, [(self.next_id, end)])
+        self.holes.append(hole)
+        self.next_id = end + 1
+        return hole
 
     def _jump(self, first: int, last: int, now: float) -> Hole | None:
         assert self.next_id is not None

@@ -1,6 +1,6 @@
 """From sockets to journal: frames gather in memory for 5 ms, are written as a group, and made durable every 100 ms.
 
-Where the volume runs full or cannot keep up, frames are shed, quotes before trades, and what was shed is told. What is
+Where the volume runs full or cannot keep up, frames are shed, quotes and books before trades, and what was shed is told. What is
 not a frame (connects, gaps, repairs, settings) is never shed: it waits until it can be written.
 """
 
@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from pipelines.feeds import Feed
 from pipelines.records import Kind
 from pipelines.store.journal_writer import WriteFailed, Writer
 
@@ -25,7 +26,7 @@ SYNC_S: Final = 0.1
 BEAT_S: Final = 0.25
 DISK_S: Final = 1.0
 QUEUE_BYTES: Final = 64 << 20
-"""Frames in memory that the journal has not taken yet, beyond which quotes are shed; at twice that, trades too."""
+"""Frames in memory that the journal has not taken yet, beyond which quotes and books are shed; at twice that, all frames."""
 RETRY_S: Final = 1.0
 FRAME: Final = int(Kind.FRAME)
 BEAT: Final = int(Kind.HEARTBEAT)
@@ -42,19 +43,22 @@ class Shed(IntEnum):
     FRAMES = 2
 
 
+_SHED_AT: Final[dict[Feed, Shed]] = {"quotes": Shed.QUOTES, "book": Shed.QUOTES, "trades": Shed.FRAMES}
+
+
 class Owner(Protocol):
     """Whom the intake tells what became of frames."""
 
     def written(self, group: Sequence[Item]) -> None:
         """Take note of records that are in the journal."""
 
-    def is_quote(self, connection: int, frame: bytes) -> bool:
-        """Tell whether a frame holds quotes."""
+    def feed_of(self, connection: int, frame: bytes) -> Feed:
+        """Tell which feed a frame is shed with: `quotes`, `book`, or with all that is left, `trades`."""
 
-    def shedding(self, feed: str, reason: str) -> None:
-        """Take note that frames of a feed, `quotes` or `trades`, are no longer written."""
+    def shedding(self, feed: Feed, reason: str) -> None:
+        """Take note that frames of a feed are no longer written."""
 
-    def shed(self, feed: str, reason: str, frames: int) -> None:
+    def shed(self, feed: Feed, reason: str, frames: int) -> None:
         """Take note that frames of a feed are written again, after so many were not."""
 
 
@@ -82,6 +86,8 @@ class Intake:
         Bytes that wait because the writer is behind.
     durable_s : float
         How long it took last to make the journal durable.
+    lag_s : float
+        How long the oldest record of those made durable last took from receipt to there, in seconds of the machine.
     dropped : Counter
         Frames shed so far, by feed.
     """
@@ -98,6 +104,7 @@ class Intake:
         self.incoming: list[Item] = []
         self.queued = 0
         self.durable_s = 0.0
+        self.lag_s = 0.0
         self.dropped: Counter[str] = Counter()
         self._now_ns = now_ns
         self._owner = owner
@@ -108,7 +115,8 @@ class Intake:
         self._disk = Shed.NOTHING
         self._pressure = Shed.NOTHING
         self._failed = ""
-        self._episodes: dict[str, tuple[str, int]] = {}
+        self._volatile: float | None = None
+        self._episodes: dict[Feed, tuple[str, int]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="journal")
 
     def put(self, kind: Kind, payload: bytes, connection: int = 0) -> None:
@@ -119,6 +127,11 @@ class Intake:
     def shedding(self) -> Shed:
         """What is shed at present."""
         return Shed.FRAMES if self._failed else max(self._disk, self._pressure)
+
+    @property
+    def behind(self) -> bool:
+        """Whether frames wait to be written, or are shed."""
+        return self.queued > 0 or self.shedding == Shed.FRAMES
 
     async def run(self) -> None:
         """Write until cancelled.
@@ -162,6 +175,8 @@ class Intake:
         else:
             self.queued = 0
             self._pressure = Shed.NOTHING
+        if group and self._volatile is None:
+            self._volatile = asyncio.get_running_loop().time() - GROUP_S
         self._settle(self.shedding)
         self._queue += group if self.shedding == Shed.NOTHING else self._sieve(group)
         if self._queue:
@@ -171,14 +186,14 @@ class Intake:
         """Leave out, and count, the frames that are to be shed."""
         kept: list[Item] = []
         for item in group:
-            feed = "" if item[2] != FRAME else "quotes" if self._owner.is_quote(item[1], item[3]) else "trades"
+            feed = self._owner.feed_of(item[1], item[3]) if item[2] == FRAME else None
             if feed in self._episodes:
                 self._drop(feed)
             else:
                 kept.append(item)
         return kept
 
-    def _drop(self, feed: str) -> None:
+    def _drop(self, feed: Feed) -> None:
         reason, count = self._episodes[feed]
         self._episodes[feed] = (reason, count + 1)
         self.dropped[feed] += 1
@@ -186,7 +201,7 @@ class Intake:
     def _settle(self, level: Shed) -> None:
         """Tell the owner where shedding begins or ends."""
         reason = self._failed or ("disk_low" if self._disk == level else "queue_full")
-        for feed, since in (("quotes", Shed.QUOTES), ("trades", Shed.FRAMES)):
+        for feed, since in _SHED_AT.items():
             if level >= since and feed not in self._episodes:
                 self._episodes[feed] = (reason, 0)
                 log.error("shedding", feed=feed, reason=reason)
@@ -234,8 +249,10 @@ class Intake:
             await asyncio.sleep(SYNC_S)
             if self.writer.written != durable:
                 durable, begun = self.writer.written, loop.time()
+                since, self._volatile = self._volatile, None
                 await loop.run_in_executor(self._pool, self.writer.sync)
                 self.durable_s = loop.time() - begun
+                self.lag_s = loop.time() - (begun if since is None else since)
 
 
 async def _outlast(writing: asyncio.Future[None]) -> bool:

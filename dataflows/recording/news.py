@@ -41,7 +41,8 @@ for _name in ("httpx", "httpcore"):  # they log every URL, token and all, wherev
 class Owner(Protocol):
     """Whom the poller records for."""
 
-    now_ns: Callable[[], int]
+    def now_ns(self) -> int:
+        """Return the time records are received at, ns since 1970."""
 
     def put(self, kind: Kind, payload: bytes, connection: int = 0) -> None:
         """Journal a record."""
@@ -200,11 +201,8 @@ class Poller:
 
     async def ask(self, feed: Feed) -> None:
         """Ask a feed once, journal what holds news, and settle when it is asked next."""
-        delay = HOUR_S  # should something fail that nobody thought of
-        try:
-            delay = await self._turn(feed)
-        finally:
-            feed.due = self._clock() + delay
+        delay = await self._turn(feed)
+        feed.due = self._clock() + delay
 
     async def _turn(self, feed: Feed) -> float:
         await self._owner.accepting()
@@ -217,6 +215,8 @@ class Poller:
             body = await feed.take(page)
         except (Undelivered, Failed) as error:
             return self._failed(feed, error, usual)
+        except Exception as error:  # noqa: BLE001 - whatever it is: a traceback may show what was asked, and with it the token
+            return self._failed(feed, Failed(f"{type(error).__name__}: {error}", lasting=True), usual)
         if body is not None:
             self._journal(feed, body)
         feed.failures, feed.error, feed.last_ok_ns = 0, "", self._owner.now_ns()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +17,15 @@ from dataflows.recording import news, status
 from dataflows.recording.background import Unknown
 from dataflows.recording.clock import date_of, scaled
 from dataflows.recording.connection import Connection
-from dataflows.recording.head import Head
+from dataflows.recording.following import follow
 from dataflows.recording.intake import FRAME, Intake, Item, Shed, free_share
 from dataflows.recording.rest import Rest, RestError
+from dataflows.recording.sockets import Reader
 from dataflows.recording.station import Preparation, Station
+from dataflows.recording.switchboard import Switchboard
+from pipelines.feeds import Feed
 from pipelines.records import Gap, Kind, Start
-from pipelines.settings import CONFIG, Settings, SettingsError
+from pipelines.settings import Settings, SettingsError
 from pipelines.store.journal_memory import Memory, recall
 from pipelines.store.journal_writer import Writer
 from pipelines.store.retention import consumed, expire
@@ -33,7 +34,6 @@ from pipelines.venues import VENUES, venue
 
 AGAIN_S: Final = 30.0
 """After how long a venue that could not be prepared is tried again."""
-SETTINGS_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -51,18 +51,15 @@ class Recorder:
         self.settings = settings
         self.now_ns: Callable[[], int] = time.time_ns
         self.stations: dict[str, Station] = {}
-        self._numbers = 0
-        self._watched: dict[int, Station] = {}
-        self._connections: dict[int, Connection] = {}
-        self._head = Head()
-        self._memory = Memory({}, [], {})
+        self._board = Switchboard()
+        self._memory = Memory({}, {}, [], {})
         self._pending: set[str] = set()
         self.news = news.Poller(self)
         self.writer = Writer(
             settings.journal_dir,
             segment_bytes=settings.journal.segment_mb << 20,
             segment_ns=settings.journal.segment_minutes * 60 * 10**9,
-            head=self._head.records,
+            head=self._board.head.records,
         )
         self.intake = Intake(self.writer, self._now_ns, self, free)
 
@@ -88,18 +85,17 @@ class Recorder:
 
         return take
 
-    def join(self, station: Station, connection: Connection) -> int:
-        """Return a number for a connection that opened: one that none has had for long."""
-        self._numbers = self._numbers % 65535 + 1
-        while self._numbers in self._connections:
-            self._numbers = self._numbers % 65535 + 1
-        self._watched[self._numbers] = station
-        self._connections[self._numbers] = connection
-        return self._numbers
+    def join(self, connection: Connection, reader: Reader) -> int:
+        """Return a number for a connection that opened, whose frames in the journal are then handed to `reader`."""
+        return self._board.join(connection, reader)
 
     def leave(self, connection: Connection) -> None:
         """Take note that a connection was lost."""
-        self._connections.pop(connection.number, None)
+        self._board.leave(connection)
+
+    def behind(self) -> bool:
+        """Tell whether frames wait to be written, or are shed."""
+        return self.intake.behind
 
     async def accepting(self) -> None:
         """Wait until the journal takes frames of trades."""
@@ -109,36 +105,28 @@ class Recorder:
     # What the intake tells
 
     def written(self, group: Sequence[Item]) -> None:
-        """Hand the frames that are in the journal to their stations; what holds from here on, each later segment restates."""
-        by_connection: dict[int, list[bytes]] = defaultdict(list)
-        for _, number, kind, payload in group:
-            if kind == FRAME:
-                by_connection[number].append(payload)
-            else:
-                self._head.note(kind, payload, number)
-        for number, frames in by_connection.items():
-            if (station := self._watched.get(number)) is not None:
-                station.saw(frames, group[-1][0])
+        """Hand what is in the journal to its stations."""
+        self._board.written(group)
 
-    def is_quote(self, connection: int, frame: bytes) -> bool:
-        """Tell whether a frame holds quotes."""
-        return b"@bookTicker" in frame[:100]
+    def feed_of(self, connection: int, frame: bytes) -> Feed:
+        """Tell which feed a frame is shed with."""
+        return self._board.feed_of(connection, frame)
 
-    def shedding(self, feed: str, reason: str) -> None:
+    def shedding(self, feed: Feed, reason: str) -> None:
         """Journal that frames of a feed are missing from here on."""
         self._tell_shed(feed, reason)
 
-    def shed(self, feed: str, reason: str, frames: int) -> None:
+    def shed(self, feed: Feed, reason: str, frames: int) -> None:
         """Journal that frames of a feed are written again; trades that are missing are fetched."""
         self._tell_shed(feed, f"{reason}: {frames} frames")
         if feed == "trades":
             for station in self.stations.values():
-                for native in station.tapes:
-                    station.interrupted(native, "shed")
+                for mender in station.menders.values():
+                    mender.interrupted("shed")
 
-    def _tell_shed(self, feed: str, reason: str) -> None:
+    def _tell_shed(self, feed: Feed, reason: str) -> None:
         for name, station in self.stations.items():
-            if feed == "trades" or feed in station.settings.feeds_of(station.venue.rules.verified):
+            if feed in station.feeds:
                 for native in station.instruments:
                     self.put(Kind.SHED, msgspec.json.encode(Gap(name, native, feed, reason, "shed")))
 
@@ -163,7 +151,7 @@ class Recorder:
                 return
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self.intake.run())
-                chores = [group.create_task(chore) for chore in (self._follow_settings(reload), *self._chores())]
+                chores = [group.create_task(chore) for chore in (follow(reload, self.change), *self._chores())]
                 await stop.wait()
                 for chore in chores:
                     chore.cancel()
@@ -226,7 +214,7 @@ class Recorder:
         return [
             self.news.run(),
             _every(1, self._publish),
-            _every(60, self._rotate),
+            _every(1, self._look),
             _every(minute / 3, self._refer),
             _every(min(AGAIN_S, minute), self._settle_pending),
             _every(60 * minute, self._expire),
@@ -239,9 +227,9 @@ class Recorder:
         except OSError as error:  # the volume may be full; recording decides what to do about that
             log.warning("no_status", error=str(error))
 
-    async def _rotate(self) -> None:
+    async def _look(self) -> None:
         for station in self.stations.values():
-            station.rotate()
+            station.sockets.look()
 
     async def _refer(self) -> None:
         for station in list(self.stations.values()):
@@ -258,23 +246,6 @@ class Recorder:
             log.info("expired", segments=gone)
 
     # Settings edited while running
-
-    async def _follow_settings(self, reload: Callable[[], Settings]) -> None:
-        """Look at the file of settings every second; take up what it says once it has changed and rests."""
-        path = Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG))
-        known = last = _stamp(path)
-        while True:
-            await asyncio.sleep(SETTINGS_S)
-            found, last = last, _stamp(path)
-            if last is None or last == known or last != found:  # gone, as it was, or perhaps being written
-                continue
-            known = last
-            try:
-                await self.change(reload())
-            except SettingsError as error:
-                log.error("settings_refused", faults=error.faults)
-            except ValueError as error:
-                log.error("settings_refused", faults=[f"{path}: {error}"])
 
     async def change(self, settings: Settings) -> None:
         """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""
@@ -320,25 +291,17 @@ class _Time(msgspec.Struct, rename="camel"):
     server_time: int
 
 
-def _frame_ids(name: str, frame: bytes) -> tuple[str, int, int] | None:
+def _frame_ids(name: str, frame: bytes) -> list[tuple[str, int, int]]:
     if name not in VENUES:
-        return None
-    ids = [s for s in venue(name).look([frame]).sights if s.feed == "trades" and s.first >= 0]
-    return (ids[0].symbol, ids[0].first, ids[-1].last) if ids else None
+        return []
+    return [
+        (s.symbol, s.first, s.last) for s in venue(name).look([frame]).sights if s.feed == "trades" and 0 <= s.first <= s.last
+    ]
 
 
 def _rest_id(name: str, body: bytes) -> int | None:
     rows = venue(name).decode_rest(body, "").rows if name in VENUES else empty(0)
     return int(rows["trade_id"].max()) if rows.size else None
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:

@@ -10,66 +10,60 @@ from typing import Final
 import httpx
 import structlog
 
+from dataflows.recording import refusal
+from dataflows.recording.budget import Budget
 from pipelines.venues.venue import Request, Venue
 
 SHARE: Final = 0.5
 """Share of the venue's allowance that is used: other programs may ask from the same address."""
 ATTEMPTS: Final = 4
 TIMEOUT_S: Final = 10.0
-BAN_S: Final = 60.0
-"""How long nothing is asked after a 429 or 418 that does not say."""
 log = structlog.get_logger(__name__)
 
 
 class RestError(Exception):
-    """A request that got no answer. `final` means that asking again is of no use."""
+    """A request that got no answer.
 
-    def __init__(self, text: str, *, final: bool) -> None:
+    Attributes
+    ----------
+    final : bool
+        Asking again now is of no use.
+    refused : bool
+        The venue does not serve this place or network; the host is not asked again for ten minutes.
+    """
+
+    def __init__(self, text: str, *, final: bool, refused: bool = False) -> None:
         super().__init__(text)
         self.final = final
-
-
-class Budget:
-    """A bucket of weight that fills at a constant rate; times are seconds of one monotonic clock."""
-
-    def __init__(self, per_minute: float, now: float) -> None:
-        self._rate = per_minute / 60
-        self._room = per_minute
-        self._most = per_minute
-        self._at = now
-        self._closed_until = now
-
-    def take(self, weight: float, now: float) -> float:
-        """Take `weight` out and return 0, or return how many seconds to wait before asking again."""
-        if now < self._closed_until:
-            return self._closed_until - now
-        self._room = min(self._most, self._room + (now - self._at) * self._rate)
-        self._at = now
-        if weight <= self._room or self._room == self._most:
-            self._room -= weight
-            return 0.0
-        return (min(weight, self._most) - self._room) / self._rate
-
-    def spent(self, weight: float, now: float) -> None:
-        """Learn from the venue what was spent in this minute, by whomever."""
-        self._room = min(self._room, 2 * self._most - weight)
-        self._at = max(self._at, now)
-
-    def close(self, seconds: float, now: float) -> None:
-        """Ask nothing for so long."""
-        self._closed_until = max(self._closed_until, now + seconds)
+        self.refused = refused
 
 
 class Rest:
-    """Asks one venue's REST host."""
+    """Asks one venue's REST host.
+
+    Attributes
+    ----------
+    budget : Budget
+        Of weight; what of the venue's allowance is used.
+    refusals : int
+        Answers that said too many requests, or not from here.
+    """
 
     def __init__(self, venue: Venue, base: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.venue = venue
         self.base = (base or venue.rules.rest).rstrip("/")
+        self.budget = Budget(venue.rules.weight_per_minute * SHARE, 60, clock())
+        self.refusals = 0
         self._clock = clock
-        self._budget = Budget(venue.rules.weight_per_minute * SHARE, clock())
+        self._refused: tuple[float, str] = (0.0, "")
         self._client = httpx.AsyncClient(base_url=self.base, timeout=TIMEOUT_S, trust_env=not _local(self.base))
         self._turns = asyncio.Semaphore(4)
+
+    @property
+    def refused(self) -> str:
+        """Why the host is not asked at present; empty: it is."""
+        until, text = self._refused
+        return text if self._clock() < until else ""
 
     async def get(self, request: Request, attempts: int = ATTEMPTS) -> bytes:
         """Return the body of an answer.
@@ -93,8 +87,10 @@ class Rest:
 
     async def _once(self, request: Request) -> bytes:
         async with self._turns:
-            while wait := self._budget.take(request.weight, self._clock()):
+            while wait := self.budget.take(request.weight, self._clock()):
                 await asyncio.sleep(wait)
+            if self.refused:
+                raise RestError(self.refused, final=True, refused=True)
             try:
                 answer = await self._client.get(request.path, params=request.params)
             except httpx.HTTPError as error:
@@ -107,23 +103,26 @@ class Rest:
         return self._body(answer)
 
     def _body(self, answer: httpx.Response) -> bytes:
-        now = self._clock()
-        if (spent := answer.headers.get(self.venue.rules.weight_header or "-", "")).isdigit():
-            self._budget.spent(float(spent), now)
+        now, rules = self._clock(), self.venue.rules
+        if (spent := answer.headers.get(rules.weight_header or "-", "")).isdecimal():
+            self.budget.spent(rules.weight_per_minute - float(spent), now)
         status = answer.status_code
-        if status in (418, 429):
-            wait = answer.headers.get("Retry-After", "")
-            self._budget.close(float(wait) if wait.isdigit() else BAN_S, now)
-            raise RestError(f"{self.venue.name}: too many requests (HTTP {status}); waiting as told", final=False)
         if status == 200:
             return answer.content
+        told = refusal.read(status, answer.headers, rules.too_many)
+        if told is not None:
+            self.refusals += 1
+        if told is not None and not told.lasting:
+            self.budget.close(told.wait_s, now)
+            raise RestError(f"{self.venue.name}: {told.text}", final=False)
         reason = self.venue.parse_error(answer.content[:4096]) or answer.reason_phrase
-        if status in (403, 451):
-            raise RestError(
+        if told is not None:
+            text = (
                 f"{self.venue.name}: {self.base} refuses this machine (HTTP {status}: {reason}); the venue does not serve "
-                f"this place or network: record another venue, or set endpoints.{self.venue.name} to a stand-in",
-                final=True,
+                f"this place or network: record another venue, or set endpoints.{self.venue.name} to a stand-in"
             )
+            self._refused = now + told.wait_s, text
+            raise RestError(text, final=True, refused=True)
         raise RestError(f"{self.venue.name}: {request_text(answer)}: HTTP {status}: {reason}", final=400 <= status < 500)
 
     async def close(self) -> None:

@@ -1,32 +1,38 @@
-"""A venue being recorded: its instruments, its sockets, its tapes and their holes."""
+"""A venue being recorded: its instruments, what their feeds show, and what is asked for over REST."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from dataflows.recording import background
-from dataflows.recording.clock import date_of
+from dataflows.recording import background, sockets
 from dataflows.recording.connection import Connection
 from dataflows.recording.holes import Hole, Tape
-from dataflows.recording.repair import Mender
+from dataflows.recording.overlap import OverlapMender
+from dataflows.recording.repair import Desk, Mender
 from dataflows.recording.rest import Rest, RestError
 from dataflows.recording.tasks import spawn
+from dataflows.recording.volumes import Volumes
+from pipelines.feeds import Feed
 from pipelines.market import Instrument
-from pipelines.records import Connect, Disconnect, Gap, Kind, Reference
+from pipelines.records import Book, Funding, Gap, Kind, headed, split_head
 from pipelines.settings import Venue as VenueSettings
 from pipelines.store.journal_memory import Memory
-from pipelines.venues.venue import Answer, Sight, Venue
+from pipelines.venues.venue import Answer, Route, Sight, Stream, Venue
 
-ROTATE_S: Final = 23 * 3600
-"""A venue closes a socket after 24 h; its replacement opens before."""
-EVE: Final = dt.timedelta(hours=1)
-"""How long before a date begins its reference volumes are journaled."""
+BOOKS_S: Final = 0.25
+"""How often books are looked at."""
+FUNDING_S: Final = 60.0
+"""How often open interest is asked for, where no socket tells it."""
+LATEST: Final = 16
+"""Frames kept to tell how old the newest trade was when it came."""
+UNREPAIRED: Final[frozenset[Feed]] = frozenset({"quotes", "book", "liquidations"})
+"""Feeds of which nothing that was missed can be fetched."""
 log = structlog.get_logger(__name__)
 
 
@@ -38,26 +44,11 @@ class Preparation(NamedTuple):
     new: dict[str, background.Candles]
 
 
-class Recorder(Protocol):
+class Recorder(sockets.Journal, Protocol):
     """What a station records into."""
 
     now_ns: Callable[[], int]
     """The time of receipt."""
-
-    def clock(self) -> float:
-        """Return monotonic seconds."""
-
-    def put(self, kind: Kind, payload: bytes, connection: int = 0) -> None:
-        """Journal a record."""
-
-    def taker(self, number: int) -> Callable[[bytes], None]:
-        """Return what journals the frames of a connection."""
-
-    def join(self, station: Station, connection: Connection) -> int:
-        """Return a number for a connection that opened, whose frames in the journal are then handed to `saw`."""
-
-    def leave(self, connection: Connection) -> None:
-        """Take note that a connection was lost."""
 
     async def accepting(self) -> None:
         """Wait until the journal takes frames of trades."""
@@ -70,10 +61,17 @@ class Station:
     ----------
     instruments : dict of str to Instrument
         What is recorded, by the venue's own name.
-    tapes : dict of str to Tape
-    references : dict of (str, str) to Reference
-        By the venue's own name and the ISO date they are for.
-    lines : list of Connection
+    menders : dict of str to Mender or OverlapMender
+        Whoever keeps the tape of an instrument whole.
+    sockets : Sockets
+    frames, bytes : int
+        Received and journaled.
+    refusals : int
+        Errors told on sockets.
+    gaps : Counter
+        Holes in tapes: `opened`, `closed` and, of these, `unfillable`.
+    seen_at : dict of Stream to float
+        When data was last seen.
     """
 
     def __init__(
@@ -84,18 +82,29 @@ class Station:
         self.base = base
         self.rest = rest or Rest(venue, base)
         self.instruments: dict[str, Instrument] = {}
-        self.tapes: dict[str, Tape] = {}
-        self.menders: dict[str, Mender] = {}
-        self.references: dict[tuple[str, str], Reference] = {}
-        self.lines: list[Connection] = []
+        self.menders: dict[str, Mender | OverlapMender] = {}
+        self.sockets = sockets.Sockets(venue, recorder, self)
+        self.volumes = Volumes(self.rest, recorder.put, recorder.now_ns)
         self.frames = 0
-        self.reconnects = 0
+        self.bytes = 0
+        self.refusals = 0
+        self.gaps: Counter[str] = Counter()
         self.last_frame_ns = 0
-        self.seen_at: dict[str, float] = {}
+        self.seen_at: dict[Stream, float] = {}
+        self._latest: tuple[Sequence[bytes], int] = ((), 0)
         self._recorder = recorder
         self._live: dict[str, asyncio.Event] = {}
-        self._renewal: asyncio.Task[None] | None = None
-        self._closing = False
+        self._rounds: list[asyncio.Task[None]] = []
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What is recorded of each instrument."""
+        return self.settings.feeds_of(self.venue.rules.verified)
+
+    @property
+    def lines(self) -> list[Connection]:
+        """Its sockets."""
+        return self.sockets.lines
 
     # What is recorded
 
@@ -105,10 +114,14 @@ class Station:
         Raises
         ------
         Unknown
-            If the venue has no such instruments, or its endpoint is no URL.
+            If the venue has no such instruments or feeds, or its endpoint is no URL.
         RestError
             If the venue did not answer.
         """
+        rules, name = self.venue.rules, self.venue.name
+        if lacking := sorted(set(settings.feeds_of(rules.verified)) - rules.feeds):
+            feeds = ", ".join(sorted(rules.feeds))
+            raise background.Unknown([f"venues.{name}.feeds: {', '.join(lacking)}: not recorded at {name}; use {feeds}"])
         try:
             self.venue.routes((), (), self.base)
         except ValueError as error:
@@ -123,187 +136,192 @@ class Station:
         self.settings = prepared.settings
         self.instruments = {i.native: i for i in prepared.wanted}
         self._recorder.put(Kind.INSTRUMENTS, background.instruments_record(self.venue.name, prepared.wanted))
-        self._recall_references(memory, prepared.new)
+        self.volumes.recall(memory.references.values(), prepared.new)
         for native, answer in prepared.new.items():
-            self._refer(native, answer.daily)
+            self.volumes.refer(native, answer.daily)
         for native, answer in prepared.new.items():
             for payload in background.klines_records(self.venue.name, native, answer):
                 self._recorder.put(Kind.KLINES, payload)
         for native in prepared.new:
             self._begin_tape(native, memory)
-        await self._forget(self.tapes.keys() - self.instruments.keys())
-        self.renew("instruments")
+        await self._forget(self.menders.keys() - self.instruments.keys())
+        self.sockets.renew("instruments")
+        if not self._rounds:
+            rounds = ((BOOKS_S, self.keep_books), (FUNDING_S, self.ask_funding))
+            self._rounds = [spawn(_again(seconds, step), f"{step.__name__} {self.venue.name}") for seconds, step in rounds]
 
     def _begin_tape(self, native: str, memory: Memory) -> None:
         """Follow an instrument's ids; open again what was open, and everything since the last id that the journal holds."""
-        now = self._recorder.clock()
-        tape = self.tapes[native] = Tape()
+        recorder, key = self._recorder, (self.venue.name, native)
+        self._live[native] = asyncio.Event()
+        desk = Desk(native, self.rest, recorder.put, self._live[native], recorder.accepting, recorder.clock, self.gaps)
+        last, recent = memory.last.pop(key, None), memory.recent.pop(key, ())
+        if not self.venue.rules.contiguous:
+            self.menders[native] = OverlapMender(desk, recent)
+            self.menders[native].interrupted("restart")
+            return
+        now, tape = recorder.clock(), Tape()
         for gap in memory.open:
-            if (gap.venue, gap.symbol) == (self.venue.name, native) and gap.from_id is not None and gap.to_id is not None:
+            if (gap.venue, gap.symbol) == key and gap.from_id is not None and gap.to_id is not None:
                 tape.holes.append(Hole(gap.from_id, gap.to_id, gap.reason, now, [(gap.from_id, gap.to_id)], told=False))
-        memory.open[:] = [gap for gap in memory.open if (gap.venue, gap.symbol) != (self.venue.name, native)]
-        last = memory.last.pop((self.venue.name, native), None)
+        memory.open[:] = [gap for gap in memory.open if (gap.venue, gap.symbol) != key]
         if last is not None:
             tape.next_id = last + 1
             tape.lost("restart", now)
-        self._live[native] = asyncio.Event()
-        self.menders[native] = Mender(
-            native, tape, self.rest, self._recorder.put, self._live[native], self._recorder.accepting, self._recorder.clock
-        )
-        self.menders[native].begin()
+        mender = self.menders[native] = Mender(desk, tape)
+        mender.begin()
 
     async def _forget(self, natives: Iterable[str]) -> None:
         for native in list(natives):
             mender = self.menders.pop(native)
             await mender.stop()
             mender.give_up("no longer recorded")
-            del self.tapes[native], self._live[native]
-
-    def _recall_references(self, memory: Memory, new: Container[str]) -> None:
-        """Journal again what was told of this date and the next: thresholds do not change within a date."""
-        today = date_of(self._recorder.now_ns()).isoformat()
-        for (venue, native, date), told in memory.references.items():
-            if venue == self.venue.name and native in new and date >= today:
-                self._tell(told)
-
-    # Reference volumes
-
-    def _refer(self, native: str, daily: bytes) -> None:
-        """Journal the reference volumes that are due and can be made from daily candles."""
-        today = date_of(self._recorder.now_ns())
-        for date in self._dates():
-            if (native, date.isoformat()) not in self.references:
-                told = background.reference(self.venue, native, date, today, daily)
-                if told is not None:
-                    self._tell(told)
-
-    def _tell(self, told: Reference) -> None:
-        self.references[told.symbol, told.date] = told
-        self._recorder.put(Kind.REFERENCE, msgspec.json.encode(told))
-
-    def _dates(self) -> list[dt.date]:
-        """Return the dates whose reference volumes are due: this one, and in its last hour the next."""
-        now = self._recorder.now_ns()
-        return sorted({date_of(now), date_of(now + int(EVE.total_seconds()) * 10**9)})
+            del self._live[native]
 
     async def refer(self) -> None:
         """Journal the reference volumes that are due and not told yet."""
-        dates = [date.isoformat() for date in self._dates()]
-        for native in list(self.instruments):
-            if any((native, date) not in self.references for date in dates):
-                try:
-                    self._refer(native, await background.klines(self.rest, native, "1d"))
-                except (RestError, ValueError) as error:
-                    log.warning("no_reference", venue=self.venue.name, symbol=native, error=str(error))
-        for key in [key for key in self.references if key[1] < dates[0]]:
-            del self.references[key]
+        await self.volumes.catch_up(self.instruments)
 
-    # Sockets
+    # What sockets tell
 
-    def renew(self, reason: str) -> None:
-        """Open sockets for what is recorded now; close the present ones once the new ones are open."""
-        log.info("renew_sockets", venue=self.venue.name, reason=reason)
-        before = self._renewal
-        self._renewal = spawn(self._renew(before), f"renew {self.venue.name}")
-
-    async def _renew(self, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait((before,))
+    def routes(self) -> list[Route]:
+        """Return the connections that there should be."""
         instruments = list(self.instruments.values())
-        routes = (
-            self.venue.routes(instruments, self.settings.feeds_of(self.venue.rules.verified), self.base) if instruments else []
-        )
-        old = self.lines
-        twice = [route for route in routes for _ in range(self.settings.redundancy)]
-        new = [Connection(self.venue.name, route, self) for route in twice]
-        self.lines = old + new
-        for line in new:
-            line.start()
-        for line in new:
-            await line.opened.wait()
-        await asyncio.gather(*(line.retire() for line in old))
-        self.reconnects += sum(line.reconnects for line in old)
-        self.lines = new
+        return self.venue.routes(instruments, self.feeds, self.base) if instruments else []
 
-    def rotate(self) -> None:
-        """Renew the sockets before the venue closes them."""
-        now = self._recorder.clock()
-        if any(line.opened.is_set() and now - line.opened_at > ROTATE_S for line in self.lines) and not self._renewing:
-            self.renew("age")
+    def redundancy(self) -> int:
+        """Return how many sockets each should have."""
+        return self.settings.redundancy
 
-    @property
-    def _renewing(self) -> bool:
-        return self._renewal is not None and not self._renewal.done()
+    def resumed(self, stream: Stream) -> None:
+        """Take note that data of a stream may come."""
+        if stream.feed == "trades" and stream.symbol in self._live:
+            self._live[stream.symbol].set()
 
-    def opened(self, connection: Connection) -> Callable[[bytes], None]:
-        """Take note of a connection that opened."""
-        connection.number = self._recorder.join(self, connection)
-        self._recorder.put(Kind.CONNECT, self._connect(connection), connection.number)
-        if connection.trades:
-            for native in connection.symbols:
-                if native in self._live:
-                    self._live[native].set()
-        log.info("connected", venue=self.venue.name, route=connection.route.name, connection=connection.number)
-        return self._recorder.taker(connection.number)
-
-    def lost(self, connection: Connection, reason: str) -> None:
-        """Take note of a connection that was lost; where it was the last that carried an instrument, a hole opens."""
-        self._recorder.leave(connection)
-        self._recorder.put(Kind.DISCONNECT, msgspec.json.encode(Disconnect(self.venue.name, reason)), connection.number)
-        if self._closing:  # whoever starts again finds in the journal where to go on
-            return
-        others = [c for c in self.lines if c is not connection and c.opened.is_set()]
-        for native in connection.symbols:
-            if native not in self.tapes:
+    def interrupted(self, stream: Stream) -> None:
+        """Take note that no socket carries a stream any more: a hole opens, or is told at once where nothing can fill it."""
+        for native in [stream.symbol] if stream.symbol else list(self.instruments):
+            if native not in self.instruments:
                 continue
-            if connection.trades and not any(c.trades and native in c.symbols for c in others):
+            if stream.feed == "trades":
                 self._live[native].clear()
-                self.interrupted(native, "reconnect")
-            if not connection.trades and not any("quotes" in c.route.feeds and native in c.symbols for c in others):
-                gap = Gap(self.venue.name, native, "quotes", "reconnect", "unfillable")
+                self.menders[native].interrupted("reconnect")
+            elif stream.feed in UNREPAIRED:
+                gap = Gap(self.venue.name, native, stream.feed, "reconnect", "unfillable")
                 self._recorder.put(Kind.GAP_CLOSE, msgspec.json.encode(gap))
 
-    def interrupted(self, native: str, reason: str) -> None:
-        """Note that trades of an instrument may be missing from here on."""
-        if self.tapes[native].lost(reason, self._recorder.clock()) is not None:
-            self.menders[native].begin()
-
-    def _connect(self, connection: Connection) -> bytes:
-        route = connection.route
-        return msgspec.json.encode(Connect(self.venue.name, route.name, [*route.feeds], list(connection.symbols)))
-
-    def saw(self, frames: Sequence[bytes], recv_ns: int) -> None:
-        """Hold frames that are in the journal against the gap rule."""
+    def saw(self, connection: Connection, frames: Sequence[bytes], recv_ns: int, *, current: bool) -> None:
+        """Hold frames that are in the journal against the gap rule, and books against theirs."""
         self.frames += len(frames)
+        self.bytes += sum(map(len, frames))
         self.last_frame_ns = recv_ns
         seen = self.venue.look(frames)
-        kind = self.venue.rules.tape
-        self._check([sight for sight in seen.sights if sight.feed == "trades" and sight.tape == kind])
+        now = self._recorder.clock()
+        counts = self._check(seen.sights, now)
+        self.seen_at.update(dict.fromkeys(counts, now))
+        feeds = {stream.feed for stream in counts}
+        if "trades" in feeds:
+            self._latest = frames[-LATEST:], recv_ns
+        if not current:
+            return
+        connection.note(counts)
+        if "book" in feeds:
+            connection.books.take(self.venue.decode(frames, self.venue.rules.tape).depths, now)
         for answer in seen.answers:
-            self._heard(answer)
+            self._heard(connection, answer)
 
-    def _check(self, sights: list[Sight]) -> None:
-        """Hold ids against the gap rule, in the order they came."""
-        tapes, now = self.tapes, self._recorder.clock()
+    def _check(self, sights: Sequence[Sight], now: float) -> Counter[Stream]:
+        """Hold ids against the gap rule, in the order they came; return how much data came."""
+        menders, tape = self.menders, self.venue.rules.tape
         for sight in sights:
-            tape = tapes.get(sight.symbol)
-            if tape is not None and tape.see(sight.first, sight.last, now) is not None:
-                self.menders[sight.symbol].begin()
-        self.seen_at.update(dict.fromkeys({sight.symbol for sight in sights}, now))
+            if sight.feed == "trades" and (sight.tape == tape or sight.first > sight.last):
+                mender = menders.get(sight.symbol)
+                if mender is not None:
+                    mender.see(sight, now)
+        counts = Counter([sight[:2] for sight in sights if sight.first <= sight.last])
+        return Counter({Stream(*stream): n for stream, n in counts.items()})
 
-    def _heard(self, answer: Answer) -> None:
+    def _heard(self, connection: Connection, answer: Answer) -> None:
         """Take what the venue says of the connection."""
         if answer.kind == "error":
-            log.error("refused_by_venue", venue=self.venue.name, error=answer.text)
-        elif answer.kind == "shutdown" and not self._renewing:
-            self.renew("the venue is about to close")
+            self.refusals += 1
+            connection.refusal = answer.text
+            log.error("refused_by_venue", venue=self.venue.name, route=connection.route.name, error=answer.text)
+        elif answer.kind == "shutdown" and not self.sockets.renewing:
+            self.sockets.renew("the venue is about to close")
+
+    def saw_book(self, connection: Connection, payload: bytes) -> None:
+        """Apply a snapshot that is in the journal, between the updates where it is in the journal."""
+        head, body = split_head(payload)
+        native = msgspec.json.decode(head, type=Book).symbol
+        decoded = self.venue.decode_book(body, native)
+        for fault in decoded.faults:
+            log.warning("book_refused", venue=self.venue.name, symbol=native, reason=fault.reason)
+        connection.books.take((depth._replace(symbol=native) for depth in decoded.depths), self._recorder.clock())
+
+    @property
+    def lag_s(self) -> float | None:
+        """How long the newest trade took from the match to here, in seconds; None before there is one."""
+        frames, recv_ns = self._latest
+        rows = self.venue.decode(frames, self.venue.rules.tape).rows
+        return recv_ns / 1e9 - int(rows["ts"].max()) / 1e6 if rows.size else None
+
+    @property
+    def refused(self) -> list[str]:
+        """What the venue refuses at present."""
+        return [*self.sockets.refusals, *([self.rest.refused] if self.rest.refused else [])]
+
+    # What is asked for again and again
+
+    async def keep_books(self) -> None:
+        """Ask for the books that are broken, one after the other."""
+        for line in list(self.lines):
+            if line.opened.is_set():
+                for native in line.books.due(self._recorder.clock()):
+                    await self._ask_for_book(line, native)
+
+    async def _ask_for_book(self, line: Connection, native: str) -> None:
+        """Ask for a book as the venue gives it: over REST, on the socket, or with a new socket alone."""
+        number, request = line.number, self.venue.book_request(native)
+        if request is not None:
+            try:
+                body = await self.rest.get(request, attempts=1)
+            except RestError as error:
+                log.warning("no_book", venue=self.venue.name, symbol=native, error=str(error))
+                return
+            if line.opened.is_set() and line.number == number:
+                self._recorder.put(Kind.BOOK, headed(Book(self.venue.name, native), body), number)
+        elif frames := self.venue.resubscribe(Stream("book", native)):
+            await line.send(frames)
+        elif not self.sockets.renewing:
+            self.sockets.renew(f"book of {native}")
+
+    async def ask_funding(self) -> None:
+        """Journal open interest where no socket tells it."""
+        if "funding" not in self.feeds:
+            return
+        for native in list(self.instruments):
+            if (request := self.venue.funding_request(native)) is not None:
+                try:
+                    body = await self.rest.get(request, attempts=1)
+                except RestError as error:
+                    log.warning("no_funding", venue=self.venue.name, symbol=native, error=str(error))
+                else:
+                    self._recorder.put(Kind.FUNDING, headed(Funding(self.venue.name, native), body))
 
     async def close(self) -> None:
         """Close everything."""
-        self._closing = True
-        if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.wait((self._renewal,))
+        for task in self._rounds:
+            task.cancel()
         await asyncio.gather(*(mender.stop() for mender in self.menders.values()))
-        await asyncio.gather(*(line.retire() for line in self.lines))
+        await self.sockets.close()
         await self.rest.close()
+
+
+async def _again(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await step()
+        except Exception:  # whatever it was, the feed goes on
+            log.exception("step_failed", step=getattr(step, "__name__", ""))
+        await asyncio.sleep(seconds)

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from dataflows.recording.intake import Intake
-from dataflows.recording.metrics import reconnects
 from dataflows.recording.station import Station
+from pipelines.venues.venue import Stream
 
 
 def snapshot(intake: Intake, stations: dict[str, Station], now_ns: int, clock: float) -> dict[str, Any]:
@@ -31,18 +31,27 @@ def snapshot(intake: Intake, stations: dict[str, Station], now_ns: int, clock: f
 
 
 def _feed(station: Station, clock: float) -> dict[str, Any]:
-    lines = [line for line in station.lines if line.trades]
+    lines = [line for line in station.lines if "trades" in line.route.feeds] or station.lines
     return {
-        "connected": bool(lines) and any(line.opened.is_set() for line in lines),
+        "connected": any(line.opened.is_set() for line in lines),
         "sockets": sum(line.opened.is_set() for line in station.lines),
         "last_frame_ns": station.last_frame_ns,
         "frames": station.frames,
-        "reconnects": reconnects(station),
+        "reconnects": station.sockets.reconnects,
+        "refused": station.refused,
+        "silent_streams": sorted(f"{feed} {_symbol(station, native)}" for feed, native in station.sockets.delivery.silent),
+        "books_broken": sorted({_symbol(station, native) for line in station.lines for native in line.books.broken}),
+        "book_resyncs": station.sockets.breaks,
         "symbols": {
-            instrument.symbol: {"last_trade_age": _age(clock, station.seen_at.get(native))}
+            instrument.symbol: {"last_trade_age": _age(clock, station.seen_at.get(Stream("trades", native)))}
             for native, instrument in station.instruments.items()
         },
     }
+
+
+def _symbol(station: Station, native: str) -> str:
+    instrument = station.instruments.get(native)
+    return native if instrument is None else instrument.symbol
 
 
 def _age(clock: float, since: float | None) -> float | None:
@@ -51,18 +60,9 @@ def _age(clock: float, since: float | None) -> float | None:
 
 def _gaps(station: Station, clock: float) -> list[dict[str, Any]]:
     return [
-        {
-            "venue": station.venue.name,
-            "symbol": station.instruments[native].symbol,
-            "from_id": hole.first,
-            "to_id": hole.last,
-            "missing": hole.missing,
-            "reason": hole.reason,
-            "age": _age(clock, hole.since),
-        }
-        for native, tape in station.tapes.items()
-        for hole in tape.holes
-        if hole.told and native in station.instruments
+        {"venue": station.venue.name, "symbol": _symbol(station, native), **gap, "age": _age(clock, since)}
+        for native, mender in station.menders.items()
+        for since, gap in mender.gaps()
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,10 +14,12 @@ from pipelines.records import Connect, Gap, Kind, Reference, Repair, split_head
 from pipelines.store.segment import segments, walk
 
 LIMIT_BYTES: Final = 256 << 20
+RECENT: Final = 8192
+"""Ids remembered of a tape."""
 Tape = tuple[str, str]
 """Venue and native symbol."""
-FrameIds = Callable[[str, bytes], tuple[str, int, int] | None]
-"""Of a venue's frame, the native symbol and its first and last id; None where it bears no trade."""
+FrameIds = Callable[[str, bytes], Sequence[tuple[str, int, int]]]
+"""Of a venue's frame, the native symbol and the first and last id of each trade in it."""
 RestId = Callable[[str, bytes], int | None]
 """Of a venue's REST answer, the last id; None where it holds none."""
 
@@ -28,6 +31,8 @@ class Memory(NamedTuple):
     ----------
     last : dict
         The greatest trade id that was journaled, per venue and native symbol.
+    recent : dict
+        Ids of the newest frames, oldest first: where ids do not follow each other, the greatest says nothing.
     open : list of Gap
         Holes that were opened and not closed. Where the last missing id was not known, `to_id` is the greatest id
         that came; a hole behind that is none.
@@ -36,6 +41,7 @@ class Memory(NamedTuple):
     """
 
     last: dict[Tape, int]
+    recent: dict[Tape, list[int]]
     open: list[Gap]
     references: dict[tuple[str, str, str], Reference]
 
@@ -45,6 +51,7 @@ def recall(
 ) -> Memory:
     """Read the newest segments back until the last id of every tape is known; beyond the newest, at most `limit_bytes`."""
     last: dict[Tape, int] = {}
+    recent: dict[Tape, list[int]] = {}
     live: set[Tape] = set()  # a repair may be of an old hole and does not tell how far the tape went
     gaps: list[list[tuple[int, Gap]]] = []
     references: dict[tuple[str, str, str], Reference] = {}
@@ -57,6 +64,8 @@ def recall(
         live |= found.frames.keys()
         for tape, number in [*found.frames.items(), *found.repairs.items()]:
             _raise(last, tape, number)
+        for tape, ids in found.recent.items():
+            recent[tape] = [*ids, *recent.get(tape, ())][-RECENT:]
         gaps.append(found.gaps)
         references = found.references | references
     held: dict[tuple[str, str, int | None], Gap] = {}
@@ -67,11 +76,12 @@ def recall(
         else:
             held.pop(key, None)
     bounded = [_bounded(gap, last) for gap in held.values()]
-    return Memory(last, [gap for gap in bounded if gap.from_id and gap.to_id and gap.from_id <= gap.to_id], references)
+    return Memory(last, recent, [gap for gap in bounded if gap.from_id and gap.to_id and gap.from_id <= gap.to_id], references)
 
 
 class _Found(NamedTuple):
     frames: dict[Tape, int]
+    recent: dict[Tape, deque[int]]
     repairs: dict[Tape, int]
     gaps: list[tuple[int, Gap]]
     references: dict[tuple[str, str, str], Reference]
@@ -79,14 +89,14 @@ class _Found(NamedTuple):
 
 def _segment(path: Path, frame_ids: FrameIds, rest_id: RestId) -> _Found:
     """Return the greatest ids, and the gaps opened and closed, and the references, of one segment."""
-    found = _Found({}, {}, [], {})
+    found = _Found({}, defaultdict(lambda: deque(maxlen=RECENT)), {}, [], {})
     venues: dict[int, str] = {}
     for _, connection, kind, payload in walk(path):
         if kind == Kind.FRAME:
-            venue = venues.get(connection)
-            ids = frame_ids(venue, payload) if venue else None
-            if venue and ids:
-                _raise(found.frames, (venue, ids[0]), ids[2])
+            venue = venues.get(connection, "")
+            for symbol, _, last in frame_ids(venue, payload) if venue else ():
+                _raise(found.frames, (venue, symbol), last)
+                found.recent[venue, symbol].append(last)
         elif kind == Kind.CONNECT:
             venues[connection] = msgspec.json.decode(payload, type=Connect).venue
         elif kind == Kind.REPAIR:

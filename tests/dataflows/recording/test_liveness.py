@@ -9,7 +9,7 @@ class Play:
     """A socket as it is looked at."""
 
     def __init__(self, *, trades: bool = True, patience: int = 1) -> None:
-        self.liveness = Liveness(trades=trades, patience=patience)
+        self.liveness = Liveness(["trades" if trades else "liquidations"], patience)
         self.frames = 0.0
         self.pongs = 0
 
@@ -18,7 +18,7 @@ class Play:
         for tick in range(1, int(seconds / TICK_S) + 1):
             self.frames += per_second * TICK_S
             self.pongs += pongs and tick % PING_TICKS == 0
-            fault = self.liveness.look(int(self.frames), self.pongs)
+            fault = self.liveness.look(int(self.frames), self.pongs, {"trades": int(self.frames)})
             if fault:
                 return tick * TICK_S, fault
         return None
@@ -33,7 +33,7 @@ def test_a_socket_that_answers_nothing_is_found_within_five_seconds() -> None:
 def test_a_busy_feed_that_falls_silent_is_found_within_five_seconds_though_pongs_come() -> None:
     socket = Play()
     assert socket.go(5, 20) is None
-    assert socket.go(10, 0) == (4.0, "silent")
+    assert socket.go(10, 0) == (4.0, "silent: trades")
 
 
 def test_a_quiet_feed_may_be_silent_as_long_as_its_rate_explains_it() -> None:

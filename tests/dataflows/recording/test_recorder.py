@@ -21,12 +21,17 @@ from tests.dataflows.recording.desk import Written, exchange, recording, setting
 BTC = "BTCUSDT"
 
 
+@pytest.fixture(autouse=True)
+def _quick_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.recording.sockets.OVERLAP_S", 0.5)
+
+
 def last_id(recorder: Any, symbol: str = BTC) -> int:
-    return (recorder.stations["demo"].tapes[symbol].next_id or 1) - 1
+    return (recorder.stations["demo"].menders[symbol].tape.next_id or 1) - 1
 
 
 def holes(recorder: Any) -> int:
-    return sum(len(tape.holes) for tape in recorder.stations["demo"].tapes.values())
+    return sum(len(mender.tape.holes) for mender in recorder.stations["demo"].menders.values())
 
 
 def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_with_two_sockets_the_loss_of_one_is_no_gap(tmp_path: Path) -> None:
                 made.trade(BTC, 2, sockets=slice(0, 1))
                 made.trade(BTC, 2, sockets=slice(1, 2))
                 await until(lambda: last_id(recorder) == 7)
-                recorder.stations["demo"].lines[0]._socket.transport.abort()  # type: ignore[union-attr]
+                recorder.stations["demo"].lines[0]._wire.transport.abort()  # type: ignore[union-attr]
                 await until(lambda: recorder.stations["demo"].lines[0].reconnects == 1)
                 made.trade(BTC)
                 await until(lambda: last_id(recorder) == 8)
@@ -250,7 +255,7 @@ def test_a_gap_left_open_by_a_crash_is_mended_by_the_next_recorder(tmp_path: Pat
                 made.trade(BTC, 2)
                 made.trade(BTC, 2, sockets=slice(0))
                 made.trade(BTC, 2)
-                await until(lambda: last_id(recorder) == 6 and recorder.stations["demo"].tapes[BTC].holes[0].told)
+                await until(lambda: last_id(recorder) == 6 and recorder.stations["demo"].menders[BTC].tape.holes[0].told)
             made.rest_status = 200
             async with recording(wanted) as recorder:
                 await until(lambda: not holes(recorder))
@@ -287,13 +292,13 @@ def test_symbols_edited_take_effect_without_a_hole(tmp_path: Path, monkeypatch: 
                 for left in (3, 2, 1):
                     file.write_text("#" * (10 - left))
                     await until(lambda left=left: len(answers) == left)  # type: ignore[misc]
-                await until(lambda: "ETHUSDT" in recorder.stations["demo"].tapes)
+                await until(lambda: "ETHUSDT" in recorder.stations["demo"].menders)
                 await until(lambda: {"btcusdt@aggTrade", "ethusdt@aggTrade"} in made.subscribed)
                 made.trade("ETHUSDT", 3)
                 await until(lambda: last_id(recorder, "ETHUSDT") == 3)
                 await until(lambda: len(recorder.stations["demo"].lines) == 1)
                 file.write_text("#")
-                await until(lambda: list(recorder.stations["demo"].tapes) == ["ETHUSDT"])
+                await until(lambda: list(recorder.stations["demo"].menders) == ["ETHUSDT"])
                 await until(lambda: made.subscribed[-1] == {"ethusdt@aggTrade"})
         return wanted
 
@@ -355,10 +360,9 @@ def test_a_venue_about_to_close_is_left_before_it_does(tmp_path: Path) -> None:
 def test_sockets_are_renewed_before_they_are_a_day_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         async with exchange(BTC) as made, recording(settings(tmp_path, made)) as recorder:
-            await recorder._rotate()
+            recorder.stations["demo"].sockets.look()
             assert len(recorder.stations["demo"].lines) == 1
-            monkeypatch.setattr("dataflows.recording.station.ROTATE_S", 0)
-            await recorder._rotate()
+            recorder.stations["demo"].lines[0].opened_at -= recorder.stations["demo"].venue.rules.rotate_s
             await until(lambda: len(made.subscribed) == 2 and len(recorder.stations["demo"].lines) == 1)
 
     asyncio.run(play())
@@ -379,7 +383,11 @@ def test_volumes_of_the_next_date_are_told_in_the_last_hour(tmp_path: Path) -> N
     assert [(r["date"], r["last"]) for r in told] == [(today, yesterday), (tomorrow, yesterday)]
 
 
-def test_a_venue_that_does_not_answer_keeps_no_other_from_being_recorded(tmp_path: Path) -> None:
+def test_a_venue_that_refuses_keeps_no_other_from_being_recorded_and_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.recording.refusal.REFUSED_S", 1.0)
+
     async def play() -> Settings:
         async with exchange(BTC) as made, exchange(BTC) as other:
             other.rest_status = 451
@@ -388,12 +396,18 @@ def test_a_venue_that_does_not_answer_keeps_no_other_from_being_recorded(tmp_pat
             async with recording(wanted, ready="demo") as recorder:
                 made.trade(BTC)
                 await until(lambda: last_id(recorder) == 1)
+                station = recorder.stations["binance-usdm"]
+                assert "refuses this machine (HTTP 451" in station.refused[0]
+                asked = len(other.asked)
+                await recorder._settle_pending()
+                assert (len(other.asked), other.subscribed) == (asked, [])
                 other.rest_status = 200
+                await until(lambda: not station.refused)
                 await recorder._settle_pending()
                 await until(lambda: other.subscribed)
                 made.trade(BTC)
                 other.trade(BTC)
-                await until(lambda: recorder.stations["binance-usdm"].tapes[BTC].next_id == 2 and last_id(recorder) == 2)
+                await until(lambda: recorder.stations["binance-usdm"].menders[BTC].tape.next_id == 2 and last_id(recorder) == 2)
         return wanted
 
     written = Written(asyncio.run(play()))

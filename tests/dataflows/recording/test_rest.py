@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from dataflows.recording.rest import Budget, Rest, RestError
+from dataflows.recording.budget import Budget
+from dataflows.recording.rest import Rest, RestError
 from pipelines.venues import venue
 from tests.dataflows.fake_exchange import FakeExchange
 
 
 def test_a_budget_is_spent_and_fills_again() -> None:
-    budget = Budget(60, 0.0)
+    budget = Budget(60, 60, 0.0)
     assert [budget.take(20, 0.0) for _ in range(3)] == [0, 0, 0]
     assert budget.take(20, 0.0) == 20.0
     assert budget.take(20, 10.0) == 10.0
@@ -20,14 +21,14 @@ def test_a_budget_is_spent_and_fills_again() -> None:
 
 
 def test_more_than_the_whole_budget_goes_when_it_is_full() -> None:
-    budget = Budget(10, 0.0)
+    budget = Budget(10, 60, 0.0)
     assert budget.take(40, 0.0) == 0.0
     assert budget.take(1, 60.0) > 0
 
 
 def test_what_others_spend_counts_and_a_ban_is_kept() -> None:
-    budget = Budget(60, 0.0)
-    budget.spent(115, 0.0)
+    budget = Budget(60, 60, 0.0)
+    budget.spent(5, 0.0)
     assert budget.take(10, 0.0) == 5.0
     budget.close(90, 0.0)
     assert budget.take(1, 30.0) == 60.0
@@ -54,7 +55,7 @@ async def ask(status: int) -> RestError:
     [
         (451, True, "refuses this machine (HTTP 451: as told (code -1003)); the venue does not serve this place"),
         (403, True, "refuses this machine (HTTP 403"),
-        (429, False, "too many requests (HTTP 429)"),
+        (429, False, "HTTP 429: too many requests; waiting 60 s"),
         (500, False, "/fapi/v1/time: HTTP 500: as told"),
         (400, True, "/fapi/v1/time: HTTP 400: as told (code -1003)"),
     ],

@@ -15,9 +15,9 @@ BTC, ETH = ("demo", "BTC"), ("demo", "ETH")
 CONNECT = msgspec.json.encode(Connect("demo", "market", ["trades"], ["BTC", "ETH"]))
 
 
-def ids(venue: str, frame: bytes) -> tuple[str, int, int] | None:
-    symbol, _, number = frame.decode().partition(" ")
-    return (symbol, int(number), int(number)) if number else None
+def ids(venue: str, frame: bytes) -> list[tuple[str, int, int]]:
+    symbol, *numbers = frame.decode().split()
+    return [(symbol, int(number), int(number)) for number in numbers]
 
 
 def rest_id(venue: str, body: bytes) -> int | None:
@@ -62,6 +62,14 @@ def test_reading_stops_when_all_is_known_or_at_the_limit(tmp_path: Path) -> None
     assert recall(tmp_path, {BTC, ETH}, ids, rest_id, limit_bytes=1).last == {BTC: 1}
 
 
+def test_the_newest_ids_of_each_tape_are_remembered_in_order(tmp_path: Path) -> None:
+    write(tmp_path, (Kind.FRAME, b"BTC 7 3"), (Kind.FRAME, b"ETH 1"))
+    write(tmp_path, (Kind.FRAME, b"BTC 5"), (Kind.FRAME, b"BTC 9"))
+    found = recall(tmp_path, {BTC, ETH}, ids, rest_id)
+    assert found.recent == {BTC: [7, 3, 5, 9], ETH: [1]}
+    assert found.last == {BTC: 9, ETH: 1}
+
+
 def test_gaps_that_were_not_closed_are_remembered_with_an_end(tmp_path: Path) -> None:
     opened = [gap("open", 10, 12), gap("open", 20, 22), gap("open", 30, None)]
     write(tmp_path, *opened, (Kind.FRAME, b"BTC 40"), gap("open", 41, None))
@@ -78,4 +86,4 @@ def test_the_newest_reference_of_each_date_is_remembered(tmp_path: Path) -> None
 
 
 def test_an_empty_journal_remembers_nothing(tmp_path: Path) -> None:
-    assert recall(tmp_path, {BTC}, ids, rest_id) == ({}, [], {})
+    assert recall(tmp_path, {BTC}, ids, rest_id) == ({}, {}, [], {})
