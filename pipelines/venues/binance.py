@@ -1,8 +1,11 @@
-"""Binance spot and USD-M, and the demo exchange, which speaks USD-M's protocol.
+"""Binance spot, USD-M and COIN-M, and the demo exchange, which speaks USD-M's protocol.
 
-USD-M serves its streams on two routes, `/market` (aggTrade) and `/public` (bookTicker); a socket on the wrong one is
-acknowledged and stays silent, so every stream has its route here. An unknown symbol is acknowledged too: only its
-first frame proves a stream.
+USD-M serves its streams on two routes, `/market` (aggTrade, forceOrder, markPrice) and `/public` (bookTicker, depth); a
+socket on the wrong one is acknowledged and stays silent, so every stream has its route here. An unknown symbol is
+acknowledged too: only its first frame proves a stream.
+
+Of COIN-M the sources do not agree: since its merge into USD-M it may have the same two routes, or still the root for
+all. Both are opened. The one that delivers is used, and if both do, they are as two redundant sockets.
 """
 
 from __future__ import annotations
@@ -10,18 +13,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
-from pipelines.feeds import Feed, Level
+from pipelines.feeds import FEEDS, Feed, Level
 from pipelines.market import Instrument
 from pipelines.tape import Decoded
-from pipelines.venues import binance_archive, binance_frames, binance_names, binance_rest
+from pipelines.venues import binance_archive, binance_feeds, binance_frames, binance_names, binance_rest, binance_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Answer, Request, Route, Rules, Seen, Sight, Stream
+from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 MAX_STREAMS: Final = 1024
@@ -29,43 +33,81 @@ MAX_STREAMS: Final = 1024
 MAX_PARAMS: Final = 200
 """Streams named in one SUBSCRIBE."""
 
-_FEED_OF: Final[dict[str, Feed]] = {"aggTrade": "trades", "bookTicker": "quotes"}
+_EVENT_OF: Final[dict[Feed, str]] = {
+    "trades": "aggTrade",
+    "quotes": "bookTicker",
+    "book": "depth@100ms",
+    "liquidations": "forceOrder",
+    "funding": "markPrice",
+}
 _KLINE_WEIGHTS: Final = ((99, 1), (499, 2), (1000, 5), (1500, 10))
 """What candles weigh on USD-M, by the most of them that cost that."""
 
 
 class _Market(NamedTuple):
-    """Where a market is served, and what its requests weigh."""
+    """Where a market is served, and what its requests weigh.
+
+    `routes` are the paths of the sockets and what each carries; `section` is what events say with `st`.
+    """
 
     socket: str
     rest: str
     api: str
-    routes: dict[str, str]
+    routes: dict[str, tuple[Feed, ...]]
+    verified: frozenset[Feed]
     weight_per_minute: int
     info_weight: int
     agg_weight: int
+    book_weight: int
+    messages_per_second: float
+    section: int = 0
 
 
+_ROUTES: Final[dict[str, tuple[Feed, ...]]] = {
+    "/market": ("trades", "liquidations", "funding"),
+    "/public": ("quotes", "book"),
+}
 _MARKETS: Final = {
     "spot": _Market(
         "wss://stream.binance.com:9443",
         "https://api.binance.com",
         "/api/v3",
-        {"aggTrade": "", "bookTicker": ""},
+        {"": ("trades", "quotes", "book")},
+        frozenset({"trades", "quotes", "book"}),
         weight_per_minute=6000,
         info_weight=20,
         agg_weight=4,
+        book_weight=50,
+        messages_per_second=4.0,  # 5 are allowed, pongs among them
     ),
     "usdm": _Market(
         "wss://fstream.binance.com",
         "https://fapi.binance.com",
         "/fapi/v1",
-        {"aggTrade": "/market", "bookTicker": "/public"},
+        _ROUTES,
+        frozenset(FEEDS),
         weight_per_minute=2400,
         info_weight=1,
         agg_weight=20,
+        book_weight=20,
+        messages_per_second=8.0,  # of 10
+        section=1,
+    ),
+    "coinm": _Market(
+        "wss://dstream.binance.com",
+        "https://dapi.binance.com",
+        "/dapi/v1",
+        {**_ROUTES, "": FEEDS},
+        frozenset({"quotes", "book"}),  # of trades, only single fills have been recorded
+        weight_per_minute=2400,
+        info_weight=1,
+        agg_weight=20,
+        book_weight=20,
+        messages_per_second=8.0,
+        section=2,
     ),
 }
+_OF_DEMO: Final[frozenset[Feed]] = frozenset({"trades", "quotes"})
 _DEMO_REST: Final = "http://127.0.0.1:8765"
 
 
@@ -76,31 +118,33 @@ class Binance:
     Attributes
     ----------
     name : str
-        Ours: `binance-spot`, `binance-usdm`, `demo`.
-    market : {'spot', 'usdm'}
+        Ours: `binance-spot`, `binance-usdm`, `binance-coinm`, `demo`.
+    market : {'spot', 'usdm', 'coinm'}
         Whose protocol it speaks.
     """
 
     name: str
-    market: Literal["spot", "usdm"]
+    market: Literal["spot", "usdm", "coinm"]
 
     @property
     def rules(self) -> Rules:
         """What holds there."""
         market = _MARKETS[self.market]
+        verified = _OF_DEMO if self.name == "demo" else market.verified
         return Rules(
             rest=_DEMO_REST if self.name == "demo" else market.rest,
             weight_per_minute=market.weight_per_minute,
             tape="agg",
             contiguous=True,
-            feeds=frozenset({"trades", "quotes"}),
-            verified=frozenset({"trades", "quotes"}),
+            feeds=verified if self.name == "demo" else frozenset(chain.from_iterable(market.routes.values())),
+            verified=verified,
             weight_header=WEIGHT_HEADER,
+            messages_per_second=market.messages_per_second,
         )
 
     @property
     def _perpetual(self) -> str:
-        return "-PERP" if self.market == "usdm" and self.name != "demo" else ""
+        return "-PERP" if self.market != "spot" and self.name != "demo" else ""
 
     # Sockets
 
@@ -110,19 +154,22 @@ class Binance:
         if rest is not None and not re.fullmatch(r"https?://[^/]+/?", rest):
             raise ValueError(f"{self.name}: endpoint was {rest!r}; use a URL like http://127.0.0.1:8765")
         socket = _MARKETS[self.market].socket if rest is None else rest.rstrip("/").replace("http", "ws", 1)
-        by_path: dict[str, dict[str, Stream]] = {}
-        for event, path in _MARKETS[self.market].routes.items():
-            if (feed := _FEED_OF[event]) in feeds:
-                streams = by_path.setdefault(path, {})
-                streams.update((f"{i.native.lower()}@{event}", Stream(feed, i.native)) for i in instruments)
-        return [
-            self._route(path, socket, dict(list(streams.items())[k : k + MAX_STREAMS]), k // MAX_STREAMS)
-            for path, streams in by_path.items()
-            for k in range(0, len(streams), MAX_STREAMS)
-        ]
+        routes: list[Route] = []
+        for path, carried in _MARKETS[self.market].routes.items():
+            streams = {
+                f"{i.native.lower()}@{_EVENT_OF[feed]}": Stream(feed, i.native)
+                for feed in carried
+                if feed in feeds
+                for i in instruments
+            }
+            routes += [
+                self._route(path, socket, dict(list(streams.items())[k : k + MAX_STREAMS]), k // MAX_STREAMS)
+                for k in range(0, len(streams), MAX_STREAMS)
+            ]
+        return routes
 
     def _route(self, path: str, socket: str, streams: dict[str, Stream], number: int) -> Route:
-        name = path.removeprefix("/") or "spot"
+        name = path.removeprefix("/") or ("spot" if self.market == "spot" else "root")
         return Route(
             f"{name}-{number + 1}" if number else name,
             f"{socket}{path}/stream",
@@ -144,40 +191,13 @@ class Binance:
 
     def look(self, frames: Sequence[bytes]) -> Seen:
         """See `Venue.look`."""
-        ids = binance_frames.aggregate_ids(frames)
-        if ids is not None:
-            return Seen([Sight("trades", symbol, number, number) for symbol, number in ids], [])
-        sights: list[Sight] = []
-        answers: list[Answer] = []
-        for frame in frames:
-            if sight := binance_frames.glance(frame):
-                sights.append(sight)
-            elif answer := self.answer(frame):
-                answers.append(answer)
-        return Seen(sights, answers)
-
-    def answer(self, frame: bytes) -> Answer | None:
-        """Return what the server says about the connection, None if the frame is data."""
-        if frame.startswith(b'{"stream":') and b"serverShutdown" not in frame[:80]:
-            return None
-        try:
-            event = binance_frames.unwrap(frame)
-        except ValueError:
-            return None
-        if not isinstance(event, dict):
-            return None
-        if event.get("e") == "serverShutdown":
-            return Answer("shutdown", "the server is about to close")
-        error = event.get("error", event)
-        if isinstance(error, dict) and "code" in error and "msg" in error:
-            return Answer("error", f"{error['msg']} (code {error['code']})")
-        return Answer("ack") if "result" in event and "error" not in event else None
+        return binance_sights.look(frames)
 
     # Reading
 
     def decode(self, frames: Sequence[bytes | memoryview], tape: Tape) -> Decoded:
         """See `Venue.decode`."""
-        return binance_frames.decode(frames, tape)
+        return binance_frames.decode(frames, tape, _MARKETS[self.market].section)
 
     def checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
         """Return 0: there is none."""
@@ -222,21 +242,21 @@ class Binance:
         weight = _MARKETS[self.market].agg_weight
         return self._request("aggTrades", weight, symbol=native, fromId=str(first), limit=str(limit))
 
-    def book_request(self, native: str) -> None:
-        """Not built yet."""
-        del native
+    def book_request(self, native: str) -> Request:
+        """See `Venue.book_request`; 1000 levels, of which spot has up to 5000 at five times the weight."""
+        return self._request("depth", _MARKETS[self.market].book_weight, symbol=native, limit="1000")
 
     def decode_book(self, body: bytes, native: str) -> Decoded:
-        """Not built yet."""
-        raise NotImplementedError
+        """See `Venue.decode_book`."""
+        return binance_feeds.decode_book(body, native)
 
-    def funding_request(self, native: str) -> None:
-        """Not built yet."""
-        del native
+    def funding_request(self, native: str) -> Request | None:
+        """Ask for the open interest of a contract; of funding the socket tells."""
+        return None if self.market == "spot" else self._request("openInterest", 1, symbol=native)
 
     def decode_funding(self, body: bytes, native: str) -> Decoded:
-        """Not built yet."""
-        raise NotImplementedError
+        """See `Venue.decode_funding`."""
+        return binance_feeds.decode_funding(body, native)
 
     def _klines_request(self, native: str, interval: str, limit: int) -> Request:
         weight = 2 if self.market == "spot" else next(w for most, w in _KLINE_WEIGHTS if limit <= most)
@@ -251,16 +271,18 @@ class Binance:
 
     def parse_instruments(self, body: bytes) -> list[Instrument]:
         """Read the answer to `instruments_request`; see `binance_rest.parse_instruments`."""
-        return binance_rest.parse_instruments(body, self.name, self._perpetual)
+        return binance_rest.parse_instruments(body, self.name, self._perpetual, inverse=self.market == "coinm")
 
     def parse_klines(self, body: bytes) -> pa.Table:
         """Read the answer to a request for candles; see `binance_rest.parse_klines`."""
-        return binance_rest.parse_klines(body)
+        return binance_rest.parse_klines(body, inverse=self.market == "coinm")
 
     # Names
 
     def guess(self, text: str) -> Instrument:
         """Return the instrument called `text` where no instruments are at hand; see `binance_names.guess`."""
+        if self.market == "coinm":
+            return binance_names.guess_inverse(text, self.name)
         return binance_names.guess(text, self.name, self._perpetual)
 
     # Archives

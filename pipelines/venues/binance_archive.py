@@ -1,7 +1,8 @@
 """Binance's archives (data.binance.vision): aggTrades and trades, with and without a header.
 
-Spot's times are microseconds from 2025 on and milliseconds before; USD-M's are milliseconds throughout. Spot has one
-more column at the end (`is_best_match`). No column names the symbol: the file's name does.
+Spot's times are microseconds from 2025 on and milliseconds before; futures' are milliseconds throughout. Spot has one
+more column at the end (`is_best_match`). COIN-M's sizes count contracts. No column names the symbol: the file's name
+does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _AGG: Final = ("id", "price", "size", "first", "last", "time", "seller")
 _FILL: Final = ("id", "price", "size", "", "time", "seller")
 _AGG_HEADER: Final = b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 _FILL_HEADER: Final = b"id,price,qty,quote_qty,time,is_buyer_maker"
+_INVERSE_FILL_HEADER: Final = b"id,price,qty,base_qty,time,is_buyer_maker"
 _BEST: Final = b",is_best_match"
 
 LAYOUTS: Final = (
@@ -22,6 +24,7 @@ LAYOUTS: Final = (
     Layout("agg", _AGG, _AGG_HEADER),
     Layout("fill", (*_FILL, "best"), _FILL_HEADER + _BEST),
     Layout("fill", _FILL, _FILL_HEADER),
+    Layout("fill", _FILL, _INVERSE_FILL_HEADER),
 )
 
 

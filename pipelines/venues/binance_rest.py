@@ -22,6 +22,8 @@ class _Symbol(Struct):
     baseAsset: str  # noqa: N815  the venue's spelling
     quoteAsset: str  # noqa: N815
     status: str = ""
+    contractStatus: str = ""  # noqa: N815  what COIN-M calls it
+    contractSize: int | float | str = ""  # noqa: N815
     contractType: str | None = None  # noqa: N815
     deliveryDate: int = 0  # noqa: N815
     marginAsset: str | None = None  # noqa: N815
@@ -34,6 +36,7 @@ class _ExchangeInfo(Struct):
 
 _KLINE = tuple[int, str, str, str, str, str, int, str, int, str, str, Any]
 _VALUES = ("open", "high", "low", "close", "volume", "notional", "taker_buy_volume", "taker_buy_notional")
+_INVERSE_VALUES = ("open", "high", "low", "close", "contracts", "volume", "taker_buy_contracts", "taker_buy_volume")
 
 
 def parse_error(body: bytes) -> str | None:
@@ -59,11 +62,11 @@ def parse_time(body: bytes) -> int:
         raise ValueError(f"the answer about the time was malformed: {error}") from None
 
 
-def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrument]:
+def parse_instruments(body: bytes, venue: str, perpetual: str, *, inverse: bool = False) -> list[Instrument]:
     """Read an `exchangeInfo` answer.
 
-    Contracts that are margined in their base asset, and those of no type yet, are left out: their sizes do not count
-    units of base, or they do not trade.
+    Contracts of no type yet are left out, as they do not trade. Of the others those margined in their base asset are
+    COIN-M's, whose sizes count contracts; one without a size of its contract is left out.
 
     Parameters
     ----------
@@ -72,6 +75,8 @@ def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrumen
         Our name of the venue.
     perpetual : str
         What the symbols of perpetual contracts end in: `-PERP`, or nothing.
+    inverse : bool
+        Take COIN-M's contracts, and only these.
 
     Raises
     ------
@@ -82,6 +87,7 @@ def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrumen
         info = msgspec.json.decode(body, type=_ExchangeInfo)
     except UNREADABLE as error:
         raise ValueError(f"{venue}: exchangeInfo was malformed: {error}") from None
+    found = [s for s in info.symbols if s.contractType != "" and (s.marginAsset == s.baseAsset) == inverse]
     return [
         Instrument(
             venue,
@@ -91,10 +97,12 @@ def parse_instruments(body: bytes, venue: str, perpetual: str) -> list[Instrumen
             s.quoteAsset,
             _step(s, "PRICE_FILTER", "tickSize"),
             _step(s, "LOT_SIZE", "stepSize"),
-            s.status,
+            s.status or s.contractStatus,
+            contract=_plain(s.contractSize) if inverse else "",
+            inverse=inverse,
         )
-        for s in info.symbols
-        if s.contractType != "" and s.marginAsset != s.baseAsset
+        for s in found
+        if not inverse or _plain(s.contractSize)
     ]
 
 
@@ -108,18 +116,22 @@ def _suffix(symbol: _Symbol, perpetual: str) -> str:
 
 def _step(symbol: _Symbol, kind: str, key: str) -> str:
     """Return a filter's step without trailing zeros; empty where there is none."""
-    for rule in symbol.filters:
-        if rule.get("filterType") == kind:
-            try:
-                step = Decimal(str(rule.get(key)))
-            except InvalidOperation:
-                return ""
-            return f"{step.normalize():f}" if step.is_finite() and step > 0 else ""
-    return ""
+    return next((_plain(rule.get(key)) for rule in symbol.filters if rule.get("filterType") == kind), "")
 
 
-def parse_klines(body: bytes) -> pa.Table:
+def _plain(value: object) -> str:
+    """Return a decimal without trailing zeros; empty where it is none above zero."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return ""
+    return f"{number.normalize():f}" if number.is_finite() and number > 0 else ""
+
+
+def parse_klines(body: bytes, *, inverse: bool = False) -> pa.Table:
     """Read candles: the columns of table `klines` that the answer itself holds (see `KLINES`).
+
+    COIN-M's (`inverse`) count contracts where others count base, and base where others count quote currency.
 
     Raises
     ------
@@ -137,8 +149,9 @@ def parse_klines(body: bytes) -> pa.Table:
     start = np.array([r[0] for r in rows], np.int64)
     last = np.array([r[6] for r in rows], np.int64)
     unit = np.where(last < 10**14, 1000, 1)
-    columns: dict[str, Any] = dict(zip(_VALUES, zip(*values, strict=True), strict=True)) if rows else {}
+    names = _INVERSE_VALUES if inverse else _VALUES
+    columns: dict[str, Any] = dict(zip(names, zip(*values, strict=True), strict=True)) if rows else {}
     columns["ts"] = pa.array(microseconds(start)).cast(TIME)
     columns["end"] = pa.array(microseconds(last) + unit).cast(TIME)
     columns["fills"] = [r[8] for r in rows]
-    return pa.table({name: columns.get(name, []) for name in KLINES.names}, schema=KLINES)
+    return pa.table({name: columns.get(name, [None] * len(rows)) for name in KLINES.names}, schema=KLINES)

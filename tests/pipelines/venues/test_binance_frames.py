@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pipelines.market import Flag
 from pipelines.tape import TRADE, VOID, Decoded
 from pipelines.venues import binance_frames
-from pipelines.venues.binance_frames import aggregate_ids, decode, decode_rest, decode_rows, glance
-from tests.conftest import SHARED
+from pipelines.venues.binance_frames import decode, decode_rest, decode_rows
+from pipelines.venues.binance_sights import aggregate_ids, glance
 
 AGG: dict[str, Any] = json.loads(
     """{"e":"aggTrade","E":1795204800115,"a":3055120001,"s":"BTCUSDT","p":"91231.40","q":"0.420","nq":"0.420",
@@ -157,13 +157,12 @@ OTHERS: list[object] = [
     {"result": None, "id": 1},
     {"code": 2, "msg": "Invalid request", "id": 2},
     {"error": {"code": 2, "msg": "no"}, "id": 2},
-    {"lastUpdateId": 1, "bids": [], "asks": []},
     {"stream": "btcusdt@depth5", "data": {"lastUpdateId": 1, "bids": [], "asks": []}},
-    {"stream": "btcusdt@bookTicker", "data": {"u": 1, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"}},
+    {"stream": "btcusdt@blockTrade", "data": {"e": "blockTrade", "E": 1, "s": "BTCUSDT", "t": 731}},
     {"stream": "btcusdt@kline_1m", "data": {"e": "kline", "E": 1, "s": "BTCUSDT", "k": {}}},
     {"stream": "!miniTicker@arr", "data": [{"e": "24hrMiniTicker", "s": "BTCUSDT"}]},
     {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}},
-    {"e": "depthUpdate", "s": "BTCUSDT", "b": [["1", "2"]], "a": []},
+    {"stream": "!markPrice@arr", "data": [{"e": "markPriceUpdate", "s": "BTCUSDT"}]},
 ]
 
 
@@ -294,25 +293,3 @@ def test_rows_that_are_no_aggregates_are_faults() -> None:
     decoded = decode_rows([b"1", b"{}", b'{"a":5}', json.dumps(AGG).encode()], "BTCUSDT")
     assert [f.frame for f in decoded.faults] == [0, 1, 2]
     assert decoded.rows["trade_id"].tolist() == [5, 3055120001]
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(("name", "trades"), [("binance_spot", 5), ("binance_um", 2)])
-def test_the_documented_frames(name: str, trades: int) -> None:
-    lines = (SHARED / "frames" / f"{name}.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines]
-    frames = [json.dumps(f["frame"]).encode() for f in found if not f["channel"].startswith(("rest.", "subscribe.request"))]
-    decoded = decode(frames)
-    assert decoded.faults == []
-    assert (decoded.rows.size, decoded.ignored) == (trades, len(frames) - trades)
-
-
-@pytest.mark.real
-def test_the_documented_off_book_fills() -> None:
-    lines = (SHARED / "frames" / "binance_um.jsonl").read_text().splitlines()
-    frames = [json.dumps(f["frame"]).encode() for f in map(json.loads, lines) if f["channel"].startswith("trade.")]
-    decoded = decode(frames, "fill")
-    assert decoded.rows["trade_id"].tolist() == [7090110011, 7090110010, 7090110012]
-    assert decoded.rows["counted"].tolist() == [True, False, False]
-    assert decoded.rows["kind"].tolist() == [TRADE, TRADE, VOID]
-    assert decoded.faults[0].reason == "price was not above zero: '0'"
