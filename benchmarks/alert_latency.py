@@ -26,7 +26,8 @@ SECONDS = 60
 BEFORE = 15
 RATE = 2_000
 _EAGER = """
-from pipelines.settings import BigTrade, Detectors, demo_settings, load
+from pipelines.detector_settings import BigTrade, Detectors
+from pipelines.settings import demo_settings, load
 
 settings = demo_settings(load())
 detectors = Detectors(big_trade=BigTrade(window=1000, z=2.0, floor=0.0))

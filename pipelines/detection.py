@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines import alerts
+from pipelines.detector_settings import BigTrade, VolumeSurge
 from pipelines.kernels import anomalies
 from pipelines.kernels.bar import BAR, Bars
 from pipelines.market import BAR_WIDTHS_US, Instrument
-from pipelines.settings import BigTrade, VolumeSurge
 from pipelines.tape import CLOCK, Rows, empty
 
 

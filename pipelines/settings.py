@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from pipelines.detector_settings import BigTrade, Detectors, Part, VolumeSurge, VpinHigh
 from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.news_presets import PRESETS, Form
@@ -69,11 +70,7 @@ def secret(variable: str) -> str | None:
     return os.environ.get(variable) or dotenv_values(".env").get(variable) or None
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Venue(_Part):
+class Venue(Part):
     """A venue to record."""
 
     symbols: tuple[str, ...] = Field(description="like BTC-USDT or the venue's own BTCUSDT")
@@ -87,44 +84,13 @@ class Venue(_Part):
         return self.feeds or ("trades", *(feed for feed in FEEDS if feed in QUIET and feed in verified))
 
 
-class BigTrade(_Part):
-    """Log-notional z-score of sweep-merged trades against the `window` sweeps before."""
-
-    window: int = Field(1000, ge=30, le=10_000)
-    z: float = Field(4.0, gt=0)
-    floor: float = Field(100_000.0, ge=0, description="smallest notional in quote currency (USD) that can alert")
-
-
-class VolumeSurge(_Part):
-    """z of ln(1 + volume) against the `window` bars before, and relative volume."""
-
-    bar: Literal["1s", "1m", "5m", "15m", "1h"] = "1m"
-    window: int = Field(60, ge=10, le=10_000)
-    z: float = Field(4.0, gt=0)
-    rvol: float = Field(3.0, ge=1)
-
-
-class VpinHigh(_Part):
-    """VPIN's trailing percentile reaching `pct` from below."""
-
-    pct: float = Field(0.95, gt=0, le=1)
-
-
-class Detectors(_Part):
-    """The anomaly detectors."""
-
-    big_trade: BigTrade = BigTrade()
-    volume_surge: VolumeSurge = VolumeSurge()
-    vpin_high: VpinHigh = VpinHigh()
-
-
-class Book(_Part):
+class Book(Part):
     """Snapshots of the order book."""
 
     interval_s: float = Field(10.0, ge=0.1, le=3600, description="time between snapshots")
 
 
-class Kernels(_Part):
+class Kernels(Part):
     """All settings that change a result; the recorder journals them, the flow takes them from there."""
 
     bars: tuple[Annotated[str, AfterValidator(_bar)], ...] = (*BAR_WIDTHS_US, "tick:500", "volume", "dollar")
@@ -157,7 +123,7 @@ class Kernels(_Part):
         return self.vpin if extra in self.vpin else (*self.vpin, extra)
 
 
-class Ports(_Part):
+class Ports(Part):
     """Ports on this machine."""
 
     dagster: int = Field(3000, ge=1, le=65535)
@@ -165,7 +131,7 @@ class Ports(_Part):
     demo: int = Field(8765, ge=1, le=65535)
 
 
-class Journal(_Part):
+class Journal(Part):
     """The journal of raw frames."""
 
     segment_mb: int = Field(64, ge=1, le=4096)
@@ -192,7 +158,7 @@ def _feed_url(url: str) -> str:
     return url
 
 
-class NewsFeed(_Part):
+class NewsFeed(Part):
     """A feed of headlines; `{token}` in the URL stands for the value of the environment variable `token_env`."""
 
     url: Annotated[str, AfterValidator(_feed_url)]
@@ -207,7 +173,7 @@ class NewsFeed(_Part):
         return self
 
 
-class News(_Part):
+class News(Part):
     """The news poller; nothing is asked for unless `feeds` names something."""
 
     feeds: dict[Annotated[str, AfterValidator(_feed_name)], NewsFeed | None] = Field(
@@ -230,7 +196,7 @@ class News(_Part):
         return {name: feed or NewsFeed(**PRESETS[name]._asdict()) for name, feed in self.feeds.items()}
 
 
-class Demo(_Part):
+class Demo(Part):
     """The demo exchange's market."""
 
     seed: int = 7

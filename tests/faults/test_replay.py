@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from dataflows.replay import replay
+from pipelines.detector_settings import BigTrade, Detectors, VolumeSurge, VpinHigh
 from pipelines.jobs import load
-from pipelines.settings import BigTrade, Detectors, Kernels, VolumeSurge, VpinHigh
+from pipelines.settings import Kernels
 from tests.conftest import SHARED
 from tests.pipelines.test_jobs import archive, assert_same, contents, job
 
