@@ -30,7 +30,11 @@ MAX_CHANNELS: Final = 400
 MAX_BOOKS: Final = 25
 """Books on one connection."""
 _CHANNEL: Final[dict[Feed, str]] = {"trades": "trades", "quotes": "bbo-tbt", "book": "books"}
-_STATUS: Final = {"SWAP": ("funding-rate", "open-interest", "mark-price"), "FUTURES": ("open-interest", "mark-price"), "SPOT": ()}
+_STATUS: Final[dict[str, tuple[str, ...]]] = {
+    "SPOT": (),
+    "SWAP": ("funding-rate", "open-interest", "mark-price"),
+    "FUTURES": ("open-interest", "mark-price"),
+}
 """Channels of feed `funding`, by the type of instrument."""
 _BARS: Final = {"1d": "1Dutc", "1m": "1m"}
 """`1D` would begin at midnight in Hong Kong."""

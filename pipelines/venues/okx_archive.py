@@ -31,6 +31,6 @@ def layout_of(first_line: bytes) -> Layout | None:
     names = [cell.partition(b"/")[0].strip() for cell in line.removeprefix(b"\xef\xbb\xbf").split(b",")]
     columns = tuple(_COLUMNS.get(name, "") for name in names)
     known = [name for name in columns if name]
-    if len(set(known)) < len(known) or not _NEEDED <= set(known):
+    if len(set(known)) < len(known) or not _NEEDED.issubset(known):
         return None
     return Layout("fill", columns, line, scientific=True)

@@ -128,7 +128,7 @@ def _date(ms: str) -> str:
 
 
 def parse_klines(body: bytes) -> pa.Table:
-    """Read candles, newest first, into columns `KLINES`.
+    """Read candles into columns `KLINES`, in order of time (they come newest first).
 
     An answer says neither which instrument it is about nor how long a candle is. Of its two volumes, spot's are base and
     quote, a contract's are contracts and base: the base is the one that goes with turnover and price. Candles that all
@@ -139,7 +139,7 @@ def parse_klines(body: bytes) -> pa.Table:
     ValueError
         If the answer is not of that form.
     """
-    candles = _read(body, _Candle, "candles")[::-1]
+    candles = sorted(_read(body, _Candle, "candles"), key=lambda candle: candle.start)
     start = np.array([c.start * 1000 for c in candles], np.int64)
     columns = {name: np.array([getattr(c, name) for c in candles], np.float64) for name in _CANDLE}
     if not all(np.isfinite(values).all() for values in columns.values()):
