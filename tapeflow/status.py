@@ -29,6 +29,7 @@ SILENT_S = 30.0
 """A feed may go this long without a frame; the recorder itself finds a stalled socket within 5 s."""
 
 GAP_S = 600.0
+NEWS_FAILURES = 3
 BACKLOG_S = 60.0
 DISK_DAYS = 1.0
 SEAL_DUE = dt.timedelta(days=1, minutes=15)
@@ -90,6 +91,16 @@ class Disk(msgspec.Struct):
     days_left: float | None
 
 
+class News(msgspec.Struct):
+    """A feed of headlines. `age_s`: since its last good answer."""
+
+    feed: str
+    items: int
+    failing: int
+    error: str | None
+    age_s: float | None
+
+
 class Status(msgspec.Struct):
     """Everything `tapeflow status` knows; what is not known is None. `--json` prints this, with `faults`."""
 
@@ -107,6 +118,7 @@ class Status(msgspec.Struct):
     last_seal: str | None
     unsealed: list[Unsealed]
     disk: Disk
+    news: list[News]
     notes: list[str]
 
 
@@ -143,6 +155,7 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
         last_seal=stored.last_seal,
         unsealed=stored.unsealed,
         disk=_disk(settings.journal_dir, now),
+        news=_news(recorder),
         notes=_notes(told),
     )
 
@@ -162,6 +175,8 @@ def faults(status: Status) -> list[str]:
         found.append(f"the disk is full in {duration(status.disk.days_left * 86_400)} at the journal's growth")
     late = SEAL_LATE.total_seconds()
     found += [f"{u.venue} {u.date} is not sealed, due for {duration(u.late_s)}" for u in status.unsealed if u.late_s > late]
+    failing = [n for n in status.news if n.failing >= NEWS_FAILURES]
+    found += [f"news feed {n.feed} has failed {n.failing} times in a row: {n.error}" for n in failing]
     return found
 
 
@@ -257,6 +272,14 @@ def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, An
         age_s=clock - last / 1e9 if last else None,
         lag_s=clock - max(newest) if newest and told else None,
     )
+
+
+def _news(recorder: _File) -> list[News]:
+    clock = recorder.content.get("at", 0) / 1e9 + recorder.age
+    return [
+        News(name, f["items"], f["failing"], f["error"], clock - f["last_ok_ns"] / 1e9 if f["last_ok_ns"] else None)
+        for name, f in recorder.content.get("news", {}).items()
+    ]
 
 
 def _lake(root: str, now: float) -> _Lake:

@@ -60,3 +60,31 @@ def test_an_env_file_may_hold_names_of_others(monkeypatch: pytest.MonkeyPatch) -
 def test_an_empty_file_is_the_defaults(text: str) -> None:
     Path("tapeflow.yaml").write_text(text)
     assert load() == Settings()
+
+
+def test_faults_of_news_are_told_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEFLOW_NEWS", raising=False)
+    assert faults(
+        "news:\n  day_s: 1\n  feeds:\n    a: {url: 'ftp://x'}\n    b: {url: 'https://x.example/?auth_token=abc'}\n"
+        "    c: {url: 'https://x.example/{token}'}\n    UP: {url: 'https://x.example/'}\n"
+    ) == [
+        "tapeflow.yaml: news.feeds.a.url: no URL like https://example.com/rss",
+        (
+            "tapeflow.yaml: news.feeds.b.url: the URL holds a secret; write {token} in its place and name the variable that holds it"
+            " in token_env"
+        ),
+        "tapeflow.yaml: news.feeds.c: {token} in url and token_env go together",
+        "tapeflow.yaml: news.feeds.UP: 'UP' is no name for a feed; use lower-case letters, digits and hyphens",
+        "tapeflow.yaml: news.day_s: Input should be greater than or equal to 30",
+    ]
+    assert faults("news: {feeds: {coindesk: , mars: }}\n")[0].startswith(
+        "tapeflow.yaml: news: no preset mars; give a url, or use "
+    )
+
+
+def test_presets_and_feeds_of_ones_own_are_chosen() -> None:
+    Path("tapeflow.yaml").write_text("news: {feeds: {coindesk: , cryptopanic-api: , mine: {url: 'https://x.example/rss'}}}\n")
+    chosen = load().news.chosen()
+    assert chosen["coindesk"].url == "https://www.coindesk.com/arc/outboundfeeds/rss/"
+    assert (chosen["cryptopanic-api"].form, chosen["cryptopanic-api"].token_env) == ("cryptopanic", "CRYPTOPANIC_TOKEN")
+    assert chosen["mine"].form == "rss"

@@ -238,6 +238,14 @@ def test_missing_volume_is_explained(house: House) -> None:
     assert "demo BTC-USDT: no average daily volume" in note
 
 
+def test_a_news_feed_that_fails_again_and_again(house: House) -> None:
+    good = {"items": 7, "failing": 0, "error": None, "last_ok_ns": int((house.now - 60) * 1e9)}
+    house.recorder["news"] = {"a": good, "b": {"items": 0, "failing": 3, "error": "HTTP 403", "last_ok_ns": None}}
+    gathered = house.gather()
+    assert [(n.feed, n.items, n.age_s and round(n.age_s)) for n in gathered.news] == [("a", 7, 60), ("b", 0, None)]
+    assert faults(gathered) == ["news feed b has failed 3 times in a row: HTTP 403"]
+
+
 def test_the_quick_way_opens_no_lake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.gather()
     monkeypatch.setattr(status, "_lake", lambda *_: pytest.fail("opened the lake"))
