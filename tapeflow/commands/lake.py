@@ -27,18 +27,33 @@ if TYPE_CHECKING:
     import polars as pl
 
 COVERAGE = """
-WITH t AS (SELECT date, venue, symbol, count(*) FILTER (counted) AS trades FROM trades GROUP BY ALL),
+WITH t AS (
+    SELECT date, venue, symbol, min(ts) AS first_trade, max(ts) AS last_trade, count(*) AS trades
+    FROM trades WHERE counted GROUP BY ALL
+),
 b AS (
-    SELECT date, venue, symbol, count(*) AS minutes, count(*) FILTER (quality = 'complete') / count(*) AS complete
-    FROM bars WHERE bar = '1m' GROUP BY ALL
+    SELECT date, venue, symbol, count(*) FILTER (bar = '1m') AS minutes,
+        count(*) FILTER (bar = '1m' AND quality = 'complete') / nullif(minutes, 0) AS complete,
+        max_by(quality, list_position(['complete', 'repaired', 'late', 'gap'], quality)) AS worst
+    FROM bars GROUP BY ALL
 ),
 g AS (
-    SELECT date, venue, symbol, count(*) AS gaps, count(*) FILTER (status = 'open') AS open_gaps FROM gaps GROUP BY ALL
+    SELECT venue, symbol, status, day::DATE AS date, day::DATE = ts::DATE AS begins, status NOT IN ('repaired') AS missing,
+        epoch(least("end", day + INTERVAL 1 DAY) - greatest(ts, day)) AS seconds
+    FROM (SELECT *, unnest(generate_series(date_trunc('day', ts), "end", INTERVAL 1 DAY)) AS day FROM gaps WHERE feed = 'trades')
+    WHERE begins OR seconds > 0
+),
+h AS (
+    SELECT date, venue, symbol, coalesce(sum(seconds) FILTER (missing), 0) AS gap_seconds,
+        count(*) FILTER (begins AND status = 'open') AS open, count(*) FILTER (begins AND status = 'repaired') AS repaired,
+        count(*) FILTER (begins AND status IN ('unfillable', 'shed')) AS unfillable
+    FROM g GROUP BY ALL
 ),
 s AS (SELECT DISTINCT date, venue, symbol, true AS sealed FROM seals)
-SELECT date, venue, symbol, coalesce(trades, 0) AS trades, coalesce(minutes, 0) AS minutes, complete,
-    coalesce(gaps, 0) AS gaps, coalesce(open_gaps, 0) AS open_gaps, coalesce(sealed, false) AS sealed
-FROM t FULL JOIN b USING (date, venue, symbol) FULL JOIN g USING (date, venue, symbol) FULL JOIN s USING (date, venue, symbol)
+SELECT date, venue, symbol, first_trade, last_trade, coalesce(trades, 0) AS trades, coalesce(minutes, 0) AS minutes, complete,
+    worst, coalesce(gap_seconds, 0) AS gap_seconds, coalesce(open, 0) AS open, coalesce(repaired, 0) AS repaired,
+    coalesce(unfillable, 0) AS unfillable, coalesce(sealed, false) AS sealed
+FROM t FULL JOIN b USING (date, venue, symbol) FULL JOIN h USING (date, venue, symbol) FULL JOIN s USING (date, venue, symbol)
 ORDER BY date, venue, symbol
 """
 
@@ -82,7 +97,9 @@ def sql(
 def coverage(lake: LakeOption = None, demo: DemoOption = False, json: JsonOption = False) -> None:
     """Show what there is per date and symbol.
 
-    Counted trades, minutes with a bar, the share of these that is complete, gaps, and whether the date is sealed.
+    First, last and number of counted trades; minutes with a bar, the share of these that is complete, and the worst
+    quality of any bar; seconds between the trades around holes that were not repaired, and how many holes are open,
+    repaired, unfillable (or shed for lack of disk); whether the date is sealed.
 
     Example: tapeflow coverage --demo
     """

@@ -145,15 +145,24 @@ def test_export_refuses_in_plain_words(capsys: pytest.CaptureFixture[str], argv:
 
 
 def test_coverage(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
-    put(lake, GAPS, rows(GAPS, 2, feed="trades", status=["open", "repaired"], as_of=moment(9)))
+    ends = [moment(7), moment(60), moment(130), moment(190), moment(86_403), moment(320)]
+    feeds = ["trades"] * 5 + ["book"]
+    statuses = ["open", "repaired", "unfillable", "shed", "unfillable", "open"]
+    put(lake, GAPS, rows(GAPS, 6, feed=feeds, status=statuses, end=ends, as_of=moment(9)))
     put(lake, SEALS, rows(SEALS, 1, venue="okx", symbol="ETH-USDT"))
     status, out, _ = run(capsys, "coverage", "--json")
     assert status == 0
-    keys = ("date", "venue", "symbol", "trades", "minutes", "complete", "gaps", "open_gaps", "sealed")
-    assert [tuple(row[k] for k in keys) for row in json.loads(out)] == [
-        ("2024-07-19", "demo", "BTC-USDT", 3, 4, 0.5, 2, 1, False),
-        ("2024-07-19", "okx", "ETH-USDT", 2, 0, None, 0, 0, True),
+    listed = json.loads(out)
+    keys = ("date", "venue", "symbol", "trades", "minutes", "complete", "worst", "gap_seconds")
+    assert [tuple(row[k] for k in keys) for row in listed] == [
+        ("2024-07-19", "demo", "BTC-USDT", 3, 4, 0.5, "gap", 7 + 10 + 10 + 86_160),
+        ("2024-07-19", "okx", "ETH-USDT", 2, 0, None, None, 0),
+        ("2024-07-20", "demo", "BTC-USDT", 0, 0, None, None, 3),
     ]
+    keys = ("open", "repaired", "unfillable", "sealed")
+    assert [tuple(row[k] for k in keys) for row in listed] == [(1, 1, 3, False), (0, 0, 0, True), (0, 0, 0, False)]
+    assert [row["first_trade"] for row in listed] == ["2024-07-19T00:00:00Z", "2024-07-19T00:00:00Z", None]
+    assert [row["last_trade"] for row in listed] == ["2024-07-19T00:02:00Z", "2024-07-19T00:01:00Z", None]
     assert run(capsys, "coverage")[0] == 0
 
 
