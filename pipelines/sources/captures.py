@@ -80,7 +80,7 @@ class Capture:
             for line in lines:
                 received = self.read(line)
                 if received is None:
-                    instruments = instruments or self._described(line)
+                    instruments += self._described(line)
                     continue
                 time, frame = received
                 first_ns = first_ns or int(nanoseconds(np.array([time]))[0])
@@ -91,7 +91,7 @@ class Capture:
 
     def _described(self, line: bytes) -> list[Instrument]:
         record = _line.decode(line)
-        if record.data is None or "/exchangeInfo" not in record.url:
+        if record.data is None or not any(request.path in record.url for request in self.venue.instruments_requests()):
             return []
         try:
             return self.venue.parse_instruments(record.data.encode())

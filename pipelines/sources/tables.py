@@ -36,12 +36,13 @@ EXCHANGES: Final = {b"binance": "binance-spot", b"binance-futures": "binance-usd
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _BYBIT: Final = rf"(?:_{_DAY}|-\d{{4}}-\d{{2}})\.csv(?:\.gz)?"
-_ARCHIVE_NAME = re.compile(rf"([A-Z0-9_]+)-(?:aggTrades|trades)\b|([A-Z0-9]+){_BYBIT}")
+_ARCHIVE_NAME = re.compile(rf"([A-Z0-9_-]+)-(?:aggTrades|trades)\b|([A-Z0-9]+){_BYBIT}")
 _WHOLE_NAME = re.compile(
     rf"[A-Z0-9_]+-(?:aggTrades|trades)-\d{{4}}-\d{{2}}(?:-\d{{2}})?\.(?:csv|zip)"
     rf"|[A-Z0-9]+{_BYBIT}|[A-Z0-9-]+{_DAY}\.csv(?:\.gz)?"
 )
-"""Binance's; Bybit's `spot/BTCUSDT_2026-11-19.csv.gz`, of months before, and `trading/BTCUSDT2026-11-19.csv.gz`."""
+"""Binance's; Bybit's `spot/BTCUSDT_2026-11-19.csv.gz`, of months before, and `trading/BTCUSDT2026-11-19.csv.gz`.
+OKX's, like `BTC-USDT-SWAP-trades-2026-11-19.zip`, are not among them: they hold a day of Hong Kong."""
 
 
 def archive_symbol(path: Path) -> str | None:

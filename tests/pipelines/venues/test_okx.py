@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from pipelines.feeds import FEEDS
 from pipelines.market import Instrument
+from pipelines.sources import open_source
 from pipelines.tape import TRADE, VOID
 from pipelines.venues import csv_trades, venue
 from pipelines.venues.columns import KLINES
@@ -321,6 +323,22 @@ def test_an_archive_of_old(encoding: str) -> None:
     assert decoded.faults == []
     assert decoded.symbols == ["BTC-USDT"]
     assert decoded.rows[["trade_id", "side", "price", "size"]].tolist() == [(719900001, 1, 42760.0, 0.0052)]
+
+
+def test_an_archive_of_old_names_its_instrument_in_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USDT-trades-2023-12-13.csv"
+    path.write_bytes(b"trade_id/id,side/s,size/z,price/p,created_time/t\n719900001,buy,0.0052,42760.0,1702434103856\n")
+    source = open_source([path], venue="okx")
+    assert [i.symbol for i in source.instruments] == ["BTC-USDT"]
+    assert not source.whole  # a day of Hong Kong
+
+
+def test_an_archive_of_today_names_its_instrument(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USDT-SWAP-trades-2026-11-20.csv"
+    path.write_bytes(TODAY)
+    source = open_source([path], venue="okx")
+    assert [(i.symbol, i.contract) for i in source.instruments] == [("BTC-USDT-PERP", "0.01")]
+    assert (source.tape, source.whole) == ("fill", False)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.book import Book
 from pipelines.market import Instrument
+from pipelines.sources import open_source
 from pipelines.sources.files import blocks
 from pipelines.tape import Decoded
 from pipelines.venues.okx import Okx
@@ -187,3 +188,12 @@ def test_answers_of_the_reference() -> None:
     assert OKX.decode_rest(found["rest.history-trades"], "BTC-USDT-SWAP").rows["trade_id"].tolist() == [1988200106, 1988200107]
     assert OKX.parse_klines(found["rest.history-candles"])["volume"].to_pylist() == [180.205]
     assert OKX.parse_error(found["rest.error"]) == "Instrument ID doesn't exist (code 51001)"
+
+
+def test_the_capture_is_a_tape_of_described_instruments() -> None:
+    source = open_source([SHARED / "captures" / "OKX.jsonl.zst"], venue="okx")
+    assert [(i.symbol, i.contract, i.inverse) for i in source.instruments] == [
+        ("BTC-USD-220527", "100", True),
+        ("UNI-USD-PERP", "10", True),
+        ("BTC-USDT", "", False),
+    ]
