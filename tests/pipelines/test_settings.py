@@ -70,8 +70,8 @@ def test_faults_of_news_are_told_with_their_places(monkeypatch: pytest.MonkeyPat
     ) == [
         "tapeflow.yaml: news.feeds.a.url: no URL like https://example.com/rss",
         (
-            "tapeflow.yaml: news.feeds.b.url: the URL holds a secret; write {token} in its place and name the variable that holds it"
-            " in token_env"
+            "tapeflow.yaml: news.feeds.b.url: the URL holds a secret; write {token} in its place and name the variable"
+            " that holds it in token_env"
         ),
         "tapeflow.yaml: news.feeds.c: {token} in url and token_env go together",
         "tapeflow.yaml: news.feeds.UP: 'UP' is no name for a feed; use lower-case letters, digits and hyphens",
