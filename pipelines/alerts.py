@@ -8,11 +8,23 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel
 
 from pipelines.market import TABLES, Instrument
 from pipelines.rows import date, table, time
 
-VERSIONS = {"big_trade": 1, "volume_surge": 1, "vpin_high": 1}
+VERSIONS = {
+    "big_trade": 1,
+    "volume_surge": 1,
+    "vpin_high": 1,
+    "liquidation_spike": 1,
+    "cascade_proxy": 1,
+    "spread_blowout": 1,
+    "book_imbalance": 1,
+    "stale_feed": 1,
+    "pipeline_behind": 1,
+    "dislocation": 1,
+}
 SEVERE = (1.0, 1.5, 2.0)
 """Multiples of the threshold from which the severity is 1, 2, 3."""
 
@@ -30,6 +42,32 @@ class Alert(NamedTuple):
     threshold: float
     label: str
     details: str
+
+
+class Measure(NamedTuple):
+    """What was measured: the score, what it was held against, one line for a person, and the figures behind it."""
+
+    score: float
+    threshold: float
+    label: str
+    figures: dict[str, Any]
+
+
+def found(detector: str, settings: BaseModel, instrument: Instrument, when: tuple[int, int, str], measure: Measure) -> Alert:
+    """Return an alert; `when` is its `ts` and `end` (us) and the text that says what it is about."""
+    ts, end, about = when
+    return Alert(
+        alert_id(detector, settings.model_dump_json().encode(), instrument, about),
+        instrument,
+        ts,
+        end,
+        detector,
+        severity(measure.score, measure.threshold),
+        measure.score,
+        measure.threshold,
+        measure.label,
+        details(**measure.figures),
+    )
 
 
 def alert_id(detector: str, settings: bytes, instrument: Instrument, about: str) -> str:

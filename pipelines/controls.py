@@ -10,11 +10,14 @@ import numpy as np
 from pipelines import ledger
 from pipelines.contracts import worth
 from pipelines.market import Flag, Instrument
+from pipelines.market_feeds import Heard, placed
 from pipelines.news import headlines
 from pipelines.records import (
     Batch,
+    Book,
     Connect,
     Disconnect,
+    Funding,
     Gap,
     Instruments,
     Kind,
@@ -46,6 +49,7 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
         case Kind.START:
             engine.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
             engine.connections = {}
+            engine.feeds.drop()
             gone, engine.carried = engine.carried, {}
             _lost(engine, set().union(*gone.values()), now)
         case Kind.CONNECT:
@@ -55,6 +59,7 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             engine.carried[connection] = {(opened.venue, native) for native in opened.symbols if trades}
         case Kind.DISCONNECT:
             msgspec.json.decode(payload, type=Disconnect)
+            engine.feeds.drop(connection)
             _lost(engine, engine.carried.pop(connection, set()), now)
         case Kind.SETTINGS:
             engine.settle(Kernels.model_validate_json(payload), now)
@@ -66,6 +71,8 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             _klines(engine, payload, now)
         case Kind.REPAIR:
             _repair(engine, payload, batch, at)
+        case Kind.BOOK | Kind.FUNDING:
+            _answer(engine, kind, payload, batch, at)
         case Kind.NEWS:
             _news(engine, payload, batch, at, now)
         case Kind.GAP_OPEN | Kind.GAP_CLOSE | Kind.SHED:
@@ -124,6 +131,21 @@ def _repair(engine: Engine, payload: bytes, batch: Batch, at: int) -> None:
     engine.refuse(record.venue, [f._replace(frame=at) for f in decoded.faults], ledger.origins(batch))
     rows = engine.of_known(record.venue, decoded, batch)
     engine.order(rows, lambda _: ledger.origins(batch)(at))
+
+
+def _answer(engine: Engine, kind: Kind, payload: bytes, batch: Batch, at: int) -> None:
+    """Take a snapshot of a book, or what a venue says of funding, asked for over REST."""
+    head, body = split_head(payload)
+    if kind == Kind.BOOK:
+        record: Book | Funding = msgspec.json.decode(head, type=Book)
+        decoded = venue_named(record.venue).decode_book(body, record.symbol)
+    else:
+        record = msgspec.json.decode(head, type=Funding)
+        decoded = venue_named(record.venue).decode_funding(body, record.symbol)
+    decoded = placed(decoded, np.full(1, at, np.int64))
+    engine.refuse(record.venue, decoded.faults, ledger.origins(batch))
+    if record.venue in engine.venues:
+        engine.take(batch, [], [Heard(record.venue, int(batch.connection[at]), decoded)])
 
 
 def _news(engine: Engine, payload: bytes, batch: Batch, at: int, now: int) -> None:

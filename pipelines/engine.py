@@ -22,6 +22,7 @@ from pipelines.account import Account
 from pipelines.contracts import in_base
 from pipelines.kernels import clock
 from pipelines.market import DAY_US, Instrument
+from pipelines.market_feeds import Heard, MarketFeeds, Roster, frames_of, placed
 from pipelines.news import headlines
 from pipelines.records import (
     Batch,
@@ -32,7 +33,7 @@ from pipelines.seed import Seeds
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
 from pipelines.sources import Piece
-from pipelines.tape import CLOCK, TRADE, Decoded, Fault, Rows, empty, joined
+from pipelines.tape import CLOCK, MARK, TRADE, Decoded, Fault, Rows, empty, joined
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
@@ -89,6 +90,7 @@ class Engine:
         self.from_day = from_day
         self.signals = Signals(kernels, origin, complete=complete)
         self.resequencer = Resequencer()
+        self.feeds = MarketFeeds(kernels)
         self.index: dict[tuple[str, str], int] = {}
         self.tapes: list[str] = []
         self.tape_of_venue: dict[str, str] = {}
@@ -196,12 +198,14 @@ class Engine:
         """End a bounded tape."""
         self.admit(self.resequencer.finish())
         self.signals.finish()
+        self.feeds.finish(self.roster)
         return self._take()
 
     def settle(self, kernels: Kernels, journal_ns: int, kind: str = "settings") -> None:
         """Take settings, and note them in `inputs`."""
         if self.signals.kernels != kernels:
             self.signals.configure(kernels)
+            self.feeds.configure(kernels)
         self.account.note("all", kind, kernels.canonical(), journal_ns)
 
     # --- records
@@ -212,17 +216,33 @@ class Engine:
             return
         beats = begin + np.flatnonzero(batch.kind[begin:end] == Kind.HEARTBEAT)
         parts = [self._beats(batch, beats)] if beats.size and self.venues else []
+        heard: list[Heard] = []
         connections = batch.connection[begin:end]
         for connection in np.unique(connections[batch.kind[begin:end] == Kind.FRAME]).tolist():
             where = begin + np.flatnonzero((connections == connection) & (batch.kind[begin:end] == Kind.FRAME))
-            parts.append(self._frames(batch, connection, where))
-        rows = joined([empty(0), *parts])
-        if len(parts) > 1:
+            parts.append(self._frames(batch, connection, where, heard))
+        self.take(batch, parts, heard)
+
+    def take(self, batch: Batch, parts: Sequence[Rows], heard: Sequence[Heard]) -> None:
+        """Take what records of a batch gave: trades and heartbeats, and messages of other feeds."""
+        parts = [empty(0), *parts, *(self._marks(batch, h) for h in heard)]
+        rows = joined(parts)
+        if len(parts) > 2:
             rows = rows.take(np.argsort(rows["frame"], kind="stable"))
         frames = rows["frame"].copy()
         self.order(rows, lambda k: ledger.origins(batch)(int(frames[k])))
+        timed = rows.compress((rows["kind"] == CLOCK) | (rows["kind"] == MARK))
+        for venue, fault in self.feeds.take(heard, timed, self.roster):
+            self.refuse(venue, [fault], ledger.origins(batch))
+        self.out += self.feeds.take_tables()
+        self.signals.alert(self.feeds.take_alerts())
 
-    def _frames(self, batch: Batch, connection: int, where: npt.NDArray[np.int64]) -> Rows:
+    @property
+    def roster(self) -> Roster:
+        """Who is recorded."""
+        return Roster(self.signals.instruments, self.index, self.venues, self.strict)
+
+    def _frames(self, batch: Batch, connection: int, where: npt.NDArray[np.int64], heard: list[Heard]) -> Rows:
         venue = self.connections.get(connection) or (self.venues[0] if not self.strict and self.venues else "")
         if not venue:
             faults = [Fault(int(k), f"connection {connection} was never announced") for k in where]
@@ -235,7 +255,9 @@ class Engine:
         self.counts["ignored"] += decoded.ignored
         if not whole:
             decoded.rows["frame"] = where[decoded.rows["frame"]]
-            decoded = decoded._replace(faults=[f._replace(frame=int(where[f.frame])) for f in decoded.faults])
+            decoded = placed(decoded, where)
+        if venue in self.venues and (decoded.quotes.size or decoded.depths or decoded.liquidations or decoded.fundings):
+            heard.append(Heard(venue, connection, decoded))
         self.refuse(venue, decoded.faults, ledger.origins(batch))
         decoded.rows["recv_ns"] = batch.recv_ns[decoded.rows["frame"]]
         return self.of_known(venue, decoded, batch)
@@ -271,6 +293,14 @@ class Engine:
         rows["instrument"] = np.tile(-1 - np.arange(len(self.venues)), where.size)
         return rows
 
+    def _marks(self, batch: Batch, heard: Heard) -> Rows:
+        """Return rows that ask for the venue's time at frames of other feeds."""
+        where = frames_of(heard.decoded)
+        rows = empty(where.size)
+        rows["kind"], rows["frame"], rows["recv_ns"] = MARK, where, batch.recv_ns[where]
+        rows["instrument"] = -1 - self.venues.index(heard.venue)
+        return rows
+
     def _control(self, batch: Batch, at: int) -> None:
         """Take one record that is neither frame nor heartbeat."""
         try:
@@ -291,6 +321,7 @@ class Engine:
         refused = np.zeros(rows.size, np.bool_)
         if clock.screen(rows, self.venue_of, self.venue_clocks, refused):
             self._refuse_rows(rows, "it was stamped more than 10 s ahead of its receipt", origin, np.flatnonzero(refused))
+        rows = rows.compress(rows["kind"] != MARK) if (rows["kind"] == MARK).any() else rows
         unfit = self.signals.prepare(rows)
         if unfit.any():
             self._refuse_rows(rows, "its price or size has more digits than can be kept exactly", origin, np.flatnonzero(unfit))

@@ -51,7 +51,7 @@ def quarantine(venue: str, faults: Sequence[Fault], where: Sequence[Where], symb
     )
 
 
-def gaps(lines: list[GapRow], instruments: list[Instrument]) -> pa.Table:
+def gaps(lines: Sequence[GapRow], instruments: Sequence[Instrument], feed: str = "trades") -> pa.Table:
     """Return lines of the gap ledger as rows of table `gaps`."""
     ts = np.array([g.ts for g in lines], np.int64)
     return table(
@@ -60,7 +60,7 @@ def gaps(lines: list[GapRow], instruments: list[Instrument]) -> pa.Table:
             "date": date(ts),
             "venue": [instruments[g.instrument].venue for g in lines],
             "symbol": [instruments[g.instrument].symbol for g in lines],
-            "feed": constant("trades", len(lines)),
+            "feed": constant(feed, len(lines)),
             "ts": time(ts),
             "end": time(np.array([g.end for g in lines], np.int64)),
             "from_id": [g.first for g in lines],

@@ -191,7 +191,12 @@ ALERTS = Table(
         _ts("event time of what it is about"),
         _end("when that was complete, in event time"),
         Column("source", _S, "detector, rule or agent"),
-        Column("detector", _S, "`big_trade`, `volume_surge`, `vpin_high`"),
+        Column(
+            "detector",
+            _S,
+            "`big_trade volume_surge vpin_high liquidation_spike cascade_proxy spread_blowout book_imbalance`"
+            " `stale_feed pipeline_behind dislocation`",
+        ),
         Column("version", _I, "version of the detector's definition"),
         Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
         Column("score", _F, "the measure that was tested, in the detector's own unit"),

@@ -182,7 +182,7 @@ class Signals:
         open_seconds = seconds[seconds["trades"] > 0]
         seconds["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
-        self._alert(self.big_trades.finish(self.instruments))
+        self.alert(self.big_trades.finish(self.instruments))
         if self.complete:
             for i in np.flatnonzero(self.clock["day"] >= 0):
                 self._close_short(int(i))
@@ -195,7 +195,7 @@ class Signals:
         self._measure(rows)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
-        self._alert(self.big_trades.feed(rows, self.instruments))
+        self.alert(self.big_trades.feed(rows, self.instruments))
 
     def _measure(self, rows: Rows) -> None:
         measures = np.array([_MEASURES[name.partition(":")[0]] for name in self.thresholds], np.int64)
@@ -220,7 +220,7 @@ class Signals:
             if name in self.kernels.bars:
                 self._bars(name, level, bars)
             if name == self.kernels.detectors.volume_surge.bar:
-                self._alert(self.surges.feed(bars, self._volume(bars), self.instruments))
+                self.alert(self.surges.feed(bars, self._volume(bars), self.instruments))
             if name == "1d":
                 self._complete_dates(bars)
 
@@ -322,9 +322,10 @@ class Signals:
         if closed.size:
             table, found = bucketing.rows(closed, self.instruments, self.size_places)
             self._out.append(("vpin", table))
-            self._alert(found)
+            self.alert(found)
 
-    def _alert(self, found: list[alerts.Alert]) -> None:
+    def alert(self, found: list[alerts.Alert]) -> None:
+        """Write alerts to table `alerts`, but for those that an earlier life of this tape has written."""
         fresh = [a for a in found if a.alert_id not in self.known_alerts]
         if fresh:
             self._out.append(("alerts", alerts.rows(fresh, self.origin)))

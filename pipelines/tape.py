@@ -1,7 +1,8 @@
 """The tape in memory: one structured array of rows, the same from decoder to kernels.
 
 A row is a trade, or something that takes a trade's place in the order: a clock tick (a heartbeat, which may close
-bars) or a void (an id that is used up but bears no trade that can be kept, such as one of zero price).
+bars) or a void (an id that is used up but bears no trade that can be kept, such as one of zero price). A mark asks for
+the venue's time at a frame without trades; it is on no tape.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipelines.feeds import NO_QUOTES, Depth, Funding, Liquidation, QuoteRows
 TRADE: Final = 0
 CLOCK: Final = 1
 VOID: Final = 2
+MARK: Final = 3
 
 ROW = np.dtype(
     [
@@ -34,7 +36,7 @@ ROW = np.dtype(
         ("frame", np.int32),  # which frame of the batch it came from; of an archive, the line
         ("flags", np.int32),  # market.Flag
         ("side", np.int8),  # +1 buyer is taker, -1 seller
-        ("kind", np.int8),  # TRADE, CLOCK or VOID
+        ("kind", np.int8),  # TRADE, CLOCK, VOID or MARK
         # set on the way, not by decoders:
         ("counted", np.bool_),
         ("late", np.int16),  # bit k: its own k-th time bar (market.BAR_WIDTHS_US) had been closed by the clock

@@ -50,9 +50,11 @@ def _advance(venue, second):
 
 @njit(cache=True)
 def screen(rows, venue_of, venues, refused):
-    """Set the venue time of heartbeats, refuse trades from the future, learn the clock offset; return how many refused.
+    """Set the venue time of heartbeats and marks, refuse trades from the future, learn the clock offset.
 
-    rows: ROW, (n,), in order of receipt; a clock row's `instrument` is -1 - venue. venue_of: int64, (instruments,).
+    Return how many were refused.
+
+    rows: ROW, (n,), in order of receipt; `instrument` of a clock row or mark is -1 - venue. venue_of: int64, (instruments,).
     venues: VENUE, (venues,), the state. refused: bool, (n,), set where refused (the row becomes a void).
 
     offset = least recv - ts of accepted live trades of the last 600 s of journal time, in slots of one second; 0
@@ -64,11 +66,12 @@ def screen(rows, venue_of, venues, refused):
         row = rows[k]
         if row.recv_ns == 0 or row.kind == VOID:
             continue
-        venue = venues[-1 - row.instrument if row.kind == CLOCK else venue_of[row.instrument]]
+        timed = row.kind != TRADE
+        venue = venues[-1 - row.instrument if timed else venue_of[row.instrument]]
         _advance(venue, row.recv_ns // 1_000_000_000)
         recv = row.recv_ns // 1000
         offset = 0 if venue.least == UNKNOWN else venue.least
-        if row.kind == CLOCK:
+        if timed:
             row.ts = recv - offset
         elif row.ts > recv - min(offset, 0) + AHEAD_US:
             row.kind = VOID

@@ -1,0 +1,98 @@
+"""The spread at the end of each second, held against the seconds before."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from pipelines.kernels.ranks import median_and_high
+from pipelines.market import DAY_US
+
+SECOND = 1_000_000
+
+TOP = np.dtype(
+    [
+        ("instrument", np.int64),
+        ("ts", np.int64),  # the venue's time, us since 1970
+        ("bid", np.float64),  # quote per base; 0: no order on that side
+        ("ask", np.float64),
+        ("frame", np.int64),
+        ("of_book", np.bool_),  # seen in a book, not sent as a quote
+    ],
+    align=True,
+)
+"""A best bid and ask."""
+
+STATE = np.dtype(
+    [
+        ("second", np.int64),  # start of the open second, us; 0: none is open
+        ("spread", np.float64),  # bps of the middle, the last one in it
+        ("count", np.int64),  # values in the ring since the date began
+        ("quiet", np.int64),  # no alert before this time, us
+        ("quoted", np.bool_),  # the venue sends quotes: those of books are not needed
+    ],
+    align=True,
+)
+"""Per instrument: the open second."""
+
+WIDE = np.dtype(
+    [
+        ("instrument", np.int64),
+        ("second", np.int64),  # us
+        ("spread", np.float64),  # bps
+        ("median", np.float64),
+        ("high", np.float64),  # 99 % order statistic
+    ],
+    align=True,
+)
+"""A second that ended with a wide spread."""
+
+
+@njit(cache=True)
+def _close(state, ring, i, times, floor, cooldown, out, found):
+    """End the open second: test it, then add it to the ring; return how many were found."""
+    n = ring.size
+    if state.count >= n and state.spread >= floor and state.second >= state.quiet:
+        median, high = median_and_high(ring)
+        if state.spread >= high and state.spread >= times * median:
+            out[found].instrument = i
+            out[found].second = state.second
+            out[found].spread = state.spread
+            out[found].median = median
+            out[found].high = high
+            state.quiet = state.second + cooldown
+            found += 1
+    ring[state.count % n] = state.spread
+    state.count += 1
+    return found
+
+
+@njit(cache=True)
+def wide_spreads(tops, states, ring, times, floor, cooldown, out):
+    """Find seconds whose last spread stands out against the W seconds with quotes before; return how many.
+
+    tops: TOP, (n,), in order of receipt. states: STATE, (instruments,). ring: float64, (instruments, W). times: least
+    multiple of the median. floor: bps. cooldown: us. out: WIDE, (n,).
+
+    spread = 10,000 (ask - bid) / ((ask + bid) / 2). A quote of an earlier second counts in the open one. The ring
+    begins anew with each UTC date.
+    """
+    found = 0
+    for k in range(tops.size):
+        top = tops[k]
+        state = states[top.instrument]
+        if not top.of_book:
+            state.quoted = True
+        elif state.quoted:
+            continue
+        if top.bid <= 0.0 or top.ask < top.bid:
+            continue
+        second = max(top.ts // SECOND * SECOND, state.second)
+        if second > state.second:
+            if state.second > 0:
+                found = _close(state, ring[top.instrument], top.instrument, times, floor, cooldown, out, found)
+                if second // DAY_US > state.second // DAY_US:
+                    state.count = 0
+            state.second = second
+        state.spread = 20_000.0 * (top.ask - top.bid) / (top.ask + top.bid)
+    return found
