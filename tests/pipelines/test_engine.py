@@ -308,6 +308,19 @@ def test_a_tape_marks_the_bars_it_begins_in() -> None:
     assert not any(out["vpin"]["gap"].to_pylist())
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_bounded_tape_marks_the_bars_it_ends_in(complete: bool) -> None:
+    engine = Engine(tapes.KERNELS, origin="history", complete=complete)
+    engine.add(tapes.INSTRUMENTS[0], "agg")
+    engine.signals.begun[:] = True
+    lines = in_order(trade(59_500, 1), trade(61_500, 2), *beats(0, 130_000), trade(125_000, 3))
+    out = tapes.gather([*(t for b in tapes.batches(lines) for t in engine.feed(b).tables), *engine.finish().tables])
+    last = "complete" if complete else "gap"
+    assert [(b["at"], b["quality"]) for b in bars(out)] == [(59_000, "complete"), (61_000, "complete"), (125_000, "complete")]
+    assert [(b["at"], b["quality"]) for b in bars(out, "1m")] == [(0, "complete"), (60_000, "complete"), (120_000, last)]
+    assert [b["quality"] for b in bars(out, "1d")] == [last]
+
+
 def test_a_restored_tape_goes_on_unmarked() -> None:
     engine = tapes.journal_engine(begun=False)
     tapes.feed(engine, [trade(100, 1), trade(1100, 2)])

@@ -184,3 +184,16 @@ def test_trades_past_midnight_land_in_their_own_date(tmp_path: Path) -> None:
     trades = Lake(tmp_path / "lake").table("trades").collect()
     assert trades.group_by("date").len().sort("date")["len"].to_list() == [9738, 19]
     assert (trades["date"] == trades["ts"].dt.date()).all()
+
+
+@pytest.mark.real
+def test_contracts_of_a_recording_are_so_many_dollars(tmp_path: Path) -> None:
+    load(job(tmp_path / "lake", SHARED / "captures/cm_btcusd_perp_20240808.gz", venue="binance-coinm", complete=False))
+    out = contents(tmp_path / "lake")
+    trades = out["trades"]
+    assert trades.height == 2286
+    assert (trades["contracts"] == trades["contracts"].round()).all()
+    assert ((trades["size"] * trades["price"] - 100 * trades["contracts"]).abs() <= 0.5e-8 * trades["price"] + 1e-9).all()
+    assert out["gaps"].height == out["quarantine"].height == 0
+    marked = out["bars"].filter(pl.col("quality") == "gap").group_by("bar").len()
+    assert set(marked["len"]) <= {1, 2}, "where the recording begins and where it ends"
