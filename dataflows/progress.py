@@ -92,7 +92,7 @@ def _of_engine(engine: Engine) -> dict[str, Any]:
                 "symbol": it.symbol,
                 "last_trade_ts": int(signals.clock["now"][i]) / 1e6,
                 "adv_known": signals.volumes.of(i, int(signals.clock["day"][i])) is not None,
-                "gap_open": bool(engine.resequencer.lines[i].held or engine.resequencer.lines[i].gap_since),
+                "gap_open": not engine.resequencer.lines[i].calm,
             }
             for i, it in enumerate(signals.instruments)
         ],

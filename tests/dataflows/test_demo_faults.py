@@ -81,7 +81,7 @@ def test_a_symbol_can_be_named() -> None:
 def test_garbage_is_refused_by_the_venues_decoder_and_changes_no_trade() -> None:
     frames = [make(TRADE % 5) for make in GARBAGE]
     payloads = [frame.data if isinstance(frame.data, bytes) else frame.data.encode() for frame in frames]
-    decoded = venue("demo").decode(payloads)
+    decoded = venue("demo").decode(payloads, "agg")
     assert [item.frame for item in decoded.faults if item.frame != len(GARBAGE) - 1] == list(range(len(GARBAGE) - 1))
     assert len(payloads[-1]) > 10_000_000
     assert set(decoded.rows["trade_id"].tolist()) <= {5}

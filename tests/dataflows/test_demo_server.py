@@ -109,23 +109,17 @@ def test_the_venues_own_routes_and_decoder_serve_it() -> None:
     async def test(peer: Peer) -> None:
         demo = venue("demo")
         base = f"http://127.0.0.1:{peer.port}"
-        market, public = demo.routes(["BTCUSDT", "ETHUSDT"], quotes=True, base=base)
+        market, public = demo.routes([demo.guess("BTCUSDT"), demo.guess("ETHUSDT")], ("trades", "quotes"), base)
         for route, feed in (market, "trades"), (public, "quotes"):
             assert route.feeds == [feed]
             async with connect(route.url, compression=None, max_queue=None, proxy=None) as ws:
                 for message in route.subscribe:
                     await ws.send(message, text=True)
-                    answer = demo.answer(await ws.recv(decode=False))
-                    assert answer is not None
-                    assert answer.kind == "ack"
+                    assert [answer.kind for answer in demo.look([await ws.recv(decode=False)]).answers] == ["ack"]
                 frames = [await ws.recv(decode=False) for _ in range(200)]
-            if feed == "trades":
-                decoded = demo.decode(frames)
-                assert (len(decoded.rows), decoded.faults) == (200, [])
-                assert set(decoded.symbols) == {"BTCUSDT", "ETHUSDT"}
-            else:
-                quotes = demo.decode_quotes(frames)
-                assert (len(quotes.rows), quotes.faults) == (200, [])
+            decoded = demo.decode(frames, "agg")
+            assert (len(decoded.rows) if feed == "trades" else len(decoded.quotes), decoded.faults) == (200, [])
+            assert set(decoded.symbols) == {"BTCUSDT", "ETHUSDT"}
 
     serving(test)
 

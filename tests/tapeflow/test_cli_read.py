@@ -159,8 +159,8 @@ def test_coverage(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
         ("2024-07-19", "okx", "ETH-USDT", 2, 0, None, None, 0),
         ("2024-07-20", "demo", "BTC-USDT", 0, 0, None, None, 3),
     ]
-    keys = ("open", "repaired", "unfillable", "sealed")
-    assert [tuple(row[k] for k in keys) for row in listed] == [(1, 1, 3, False), (0, 0, 0, True), (0, 0, 0, False)]
+    holes = ("open", "repaired", "unfillable", "sealed")
+    assert [tuple(row[k] for k in holes) for row in listed] == [(1, 1, 3, False), (0, 0, 0, True), (0, 0, 0, False)]
     assert [row["first_trade"] for row in listed] == ["2024-07-19T00:00:00Z", "2024-07-19T00:00:00Z", None]
     assert [row["last_trade"] for row in listed] == ["2024-07-19T00:02:00Z", "2024-07-19T00:01:00Z", None]
     assert run(capsys, "coverage")[0] == 0

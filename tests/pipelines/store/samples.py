@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from pipelines.market import Table
+    from pipelines.schema import Table
     from pipelines.store.lake import Lake
 
 DAY = dt.date(2024, 7, 19)
