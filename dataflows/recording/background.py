@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -102,8 +102,15 @@ def reference(venue: Venue, native: str, date: dt.date, today: dt.date, daily: b
     if not complete:
         return None
     n, last = len(complete), complete[-1]["ts"].date().isoformat()
-    volume, notional = (sum(day[column] for day in complete) / n for column in ("volume", "notional"))
+    volume = sum(day["volume"] for day in complete) / n
+    notional = sum(_notional(day) for day in complete) / n
     return Reference(venue.name, native, date.isoformat(), volume, notional, n, last)
+
+
+def _notional(day: dict[str, Any]) -> float:
+    """Return what was traded in quote currency; where the venue does not say, the volume at the middle of the day's range."""
+    notional: float | None = day["notional"]
+    return notional if notional is not None else float(day["volume"] * (day["low"] + day["high"]) / 2)
 
 
 def instruments_record(venue: str, recorded: Sequence[Instrument]) -> bytes:

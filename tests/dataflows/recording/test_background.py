@@ -38,3 +38,10 @@ def test_on_the_eve_the_date_that_is_not_over_does_not_count() -> None:
 def test_without_a_complete_date_there_is_none() -> None:
     assert reference(venue("demo"), "BTCUSDT", date(20_010), date(20_010), days(20_010)) is None
     assert reference(venue("demo"), "BTCUSDT", date(20_010), date(20_010), b"[]") is None
+
+
+def test_where_the_venue_does_not_say_the_notional_is_volume_at_the_middle_of_the_range() -> None:
+    candles = json.dumps([[20_009 * DAY_MS // 1000, 1, 3, 2, 2, 10]]).encode()  # time, low, high, open, close, volume
+    told = reference(venue("coinbase"), "BTC-USD", date(20_010), date(20_010), candles)
+    assert told is not None
+    assert (told.adv, told.adv_notional) == (10.0, 20.0)
