@@ -70,7 +70,7 @@ class Bybit:
 
     def id(self, trade: Trade) -> str:
         """Return a trade's id: a number on spot, else a UUID."""
-        return str(2_290_000_000_000_000_000 + trade.id) if self.category == "spot" else str(uuid.UUID(int=(trade.id << 64) + 7))
+        return str(2_290_000_000_000_000_000 + trade.id) if self.category == "spot" else str(uuid.UUID(int=(trade.id << 65) + 7))
 
     def amount(self, lots: int) -> str:
         """Return a size as text."""
