@@ -32,7 +32,7 @@ from pipelines.venues.binance_events import (
 )
 from pipelines.venues.binance_feeds import Gathered
 from pipelines.venues.binance_sights import glance, unwrap
-from pipelines.venues.columns import UNREADABLE, Refused, Tape, Trades, build, quoted
+from pipelines.venues.columns import UNREADABLE, Refused, Tape, Trades, build, malformed, quoted
 
 _OTHER_EVENTS: Final = (
     *("blockTrade", "kline", "continuous_kline", "avgPrice", "24hrTicker", "24hrMiniTicker", "1hTicker", "4hTicker"),
@@ -158,7 +158,7 @@ def _converted(i: int, event: dict[str, Any], name: str, wanted: type[Struct]) -
     try:
         return msgspec.convert(event, wanted)
     except UNREADABLE as error:
-        return Refused(i, f"{name} was malformed: {error}")
+        return Refused(i, malformed(name, error))
 
 
 def _columns(events: list[Any], at: list[int], symbol: list[str], tape: Tape) -> Trades:
@@ -189,7 +189,7 @@ def decode_rows(rows: Sequence[bytes | Raw], symbol: str) -> Decoded:
             events.append(_aggregate.decode(row))
             at.append(i)
         except UNREADABLE as error:
-            refused.append(Refused(i, f"aggregate was malformed: {error}", symbol, _rest_row_id(row)))
+            refused.append(Refused(i, malformed("aggregate", error), symbol, _rest_row_id(row)))
     return build(_columns(events, at, [symbol] * len(events), "agg"), refused, 0)
 
 

@@ -129,6 +129,12 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
+def malformed(what: str, error: Exception) -> str:
+    """Return the reason that `what` could not be read, on one line, cut at 200 characters."""
+    text = " ".join(str(error).split())
+    return f"{what} was malformed: {text if len(text) <= 200 else text[:200] + '...'}"
+
+
 def decimals(texts: Sequence[str], what: str, *, zero: bool = False) -> tuple[Floats, dict[int, str]]:
     """Return the doubles nearest to decimal texts, and the reason against each that was refused (its value is 0).
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import settings
+from pipelines.feeds import FEEDS
 from pipelines.market import Instrument
 from pipelines.venues import VENUES, venue
 from pipelines.venues.binance import Binance
@@ -16,6 +17,7 @@ from pipelines.venues.venue import Route
 from tests.conftest import SHARED
 
 SPOT, USDM, DEMO = Binance("binance-spot", "spot"), Binance("binance-usdm", "usdm"), Binance("demo", "usdm")
+COINM = Binance("binance-coinm", "coinm")
 BTC = [Instrument("binance-usdm", "BTC-USDT-PERP", "BTCUSDT", "BTC", "USDT")]
 STAND_IN = "http://127.0.0.1:8765"
 
@@ -55,6 +57,32 @@ def test_usdm_never_mixes_its_routes() -> None:
         *(["btcusdt@bookTicker"], ["quotes"]),
     )
     assert [r.name for r in USDM.routes(BTC, ["trades"])] == ["market"]
+    assert [params(r) for r in USDM.routes(BTC, FEEDS)] == [
+        ["btcusdt@aggTrade", "btcusdt@forceOrder", "btcusdt@markPrice"],
+        ["btcusdt@bookTicker", "btcusdt@depth@100ms"],
+    ]
+
+
+def test_coinm_is_asked_on_both_routes_and_on_the_root_since_the_sources_do_not_agree() -> None:
+    routes = COINM.routes([COINM.guess("BTC-USD-PERP")], ["trades", "book"])
+    assert [(r.name, r.url, params(r)) for r in routes] == [
+        ("market", "wss://dstream.binance.com/market/stream", ["btcusd_perp@aggTrade"]),
+        ("public", "wss://dstream.binance.com/public/stream", ["btcusd_perp@depth@100ms"]),
+        ("root", "wss://dstream.binance.com/stream", ["btcusd_perp@aggTrade", "btcusd_perp@depth@100ms"]),
+    ]
+
+
+def test_spot_has_neither_liquidations_nor_funding() -> None:
+    assert SPOT.rules.feeds == {"trades", "quotes", "book"}
+    assert SPOT.routes(BTC, ["liquidations", "funding"]) == []
+    assert SPOT.funding_request("BTCUSDT") is None
+    assert USDM.rules.feeds == COINM.rules.feeds == set(FEEDS)
+
+
+def test_a_channel_is_verified_only_where_one_of_its_frames_was_recorded() -> None:
+    assert SPOT.rules.verified == {"trades", "quotes", "book"}
+    assert USDM.rules.verified == set(FEEDS)
+    assert COINM.rules.verified == {"quotes", "book"}
 
 
 def test_a_stand_in_serves_the_same_paths() -> None:
@@ -104,6 +132,36 @@ def test_hostile_bytes_are_neither_data_nor_answer() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("stream", "feed"),
+    [
+        ("btcusdt@bookTicker", "quotes"),
+        ("btcusdt@depth@100ms", "book"),
+        ("btcusdt@depth", "book"),
+        ("btcusdt@forceOrder", "liquidations"),
+        ("btcusdt@markPrice", "funding"),
+        ("btcusdt@markPrice@1s", "funding"),
+        ("btcusdt@depth5@100ms", None),
+        ("btcusdt@kline_1m", None),
+        ("@bookTicker", None),
+        ("!bookTicker", None),
+    ],
+)
+def test_the_name_of_a_stream_tells_the_feed(stream: str, feed: str | None) -> None:
+    frame = json.dumps({"stream": stream, "data": {"u": 1}}, separators=(",", ":")).encode()
+    assert USDM.look([frame]) == ([(feed, "BTCUSDT", -1, -1, "agg", False)] if feed else [], [])
+
+
+def test_sights_and_answers_come_in_order_of_receipt() -> None:
+    trade = b'{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":8}}'
+    quote = b'{"stream":"ethusdt@bookTicker","data":{}}'
+    seen = USDM.look([b'{"result":null,"id":1}', quote, trade, b'{"code":2,"msg":"no","id":3}', quote])
+    assert [(sight.feed, sight.symbol, sight.last, sight.tape) for sight in seen.sights] == [
+        *[("quotes", "ETHUSDT", -1, "agg"), ("trades", "BTCUSDT", 8, "fill"), ("quotes", "ETHUSDT", -1, "agg")],
+    ]
+    assert seen.answers == [("ack", ""), ("error", "no (code 2)")]
+
+
 def test_requests_name_path_query_and_weight() -> None:
     assert SPOT.rules.rest == "https://api.binance.com"
     assert DEMO.rules.rest == STAND_IN
@@ -124,12 +182,23 @@ def test_requests_name_path_query_and_weight() -> None:
         5,
     )
     assert SPOT.klines_request("BTCUSDT", "1m").weight == 2
+    assert SPOT.book_request("BTCUSDT") == ("/api/v3/depth", {"symbol": "BTCUSDT", "limit": "1000"}, 50)
+    assert USDM.book_request("BTCUSDT").weight == 20
+    assert USDM.funding_request("BTCUSDT") == ("/fapi/v1/openInterest", {"symbol": "BTCUSDT"}, 1)
+    assert COINM.repair_request("BTCUSD_PERP", 5, 7) == (
+        "/dapi/v1/aggTrades",
+        {"symbol": "BTCUSD_PERP", "fromId": "5", "limit": "3"},
+        20,
+    )
+    assert [r.path for r in COINM.instruments_requests()] == ["/dapi/v1/exchangeInfo"]
+    assert (SPOT.rules.messages_per_second, USDM.rules.messages_per_second) == (4.0, 8.0)
 
 
 def test_each_venue_names_its_perpetuals() -> None:
     assert USDM.guess("BTCUSDT").symbol == "BTC-USDT-PERP"
     assert SPOT.guess("BTCUSDT").symbol == "BTC-USDT"
     assert DEMO.guess("BTCUSDT") == Instrument("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT")
+    assert COINM.guess("btcusd_perp").symbol == "BTC-USD-PERP"
     assert normalise("btcusdt", [USDM.guess("BTC-USDT-PERP")]).venue == "binance-usdm"
 
 

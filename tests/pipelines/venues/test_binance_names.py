@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.venues.binance_names import guess
+from pipelines.market import Instrument
+from pipelines.venues.binance_names import guess, guess_inverse
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,24 @@ def test_pairs_are_guessed() -> None:
 def test_what_cannot_be_guessed_says_why(text: str, perpetual: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         guess(text, "venue", perpetual)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol", "native", "contract"),
+    [
+        ("BTCUSD_PERP", "BTC-USD-PERP", "BTCUSD_PERP", "100"),
+        ("btc-usd-perp", "BTC-USD-PERP", "BTCUSD_PERP", "100"),
+        ("ETHUSD_251226", "ETH-USD-251226", "ETHUSD_251226", "10"),
+        ("ETH-USD-251226", "ETH-USD-251226", "ETHUSD_251226", "10"),
+    ],
+)
+def test_inverse_contracts_are_guessed_with_what_one_is_worth(text: str, symbol: str, native: str, contract: str) -> None:
+    base = symbol.partition("-")[0]
+    expected = Instrument("binance-coinm", symbol, native, base, "USD", contract=contract, inverse=True)
+    assert guess_inverse(text, "binance-coinm") == expected
+
+
+@pytest.mark.parametrize("text", ["BTCUSDT", "BTC-USD", "BTCUSD", "USD_PERP", "BTC-USDT-PERP", "", "BTC_USD_PERP"])
+def test_what_is_no_inverse_contract_says_how_they_are_called(text: str) -> None:
+    with pytest.raises(ValueError, match="called like BTC-USD-PERP or BTCUSD_PERP"):
+        guess_inverse(text, "binance-coinm")

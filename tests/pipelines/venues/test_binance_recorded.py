@@ -6,11 +6,12 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from pipelines.aggressor import agreement
+from pipelines.records import Kind
 from pipelines.sources import open_source
 from pipelines.sources.files import unpacked
 from pipelines.tape import TRADE, Decoded
@@ -21,77 +22,96 @@ pytestmark = pytest.mark.real
 
 SPOT, USDM = Binance("binance-spot", "spot"), Binance("binance-usdm", "usdm")
 COINM = Binance("binance-coinm", "coinm")
+
+
+class Capture(NamedTuple):
+    """A capture, and what is to come of it.
+
+    Attributes
+    ----------
+    trades, quotes, depths, ignored : int
+        Frames that bear these, and nothing.
+    agreed, disagreed : int
+        See `aggressor.Agreement`.
+    """
+
+    venue: Binance
+    name: str
+    trades: int
+    quotes: int
+    depths: int
+    ignored: int
+    agreed: int
+    disagreed: int
+
+
 CAPTURES = [
-    # venue, file, then frames that bear trades, quotes, depths, and nothing
-    (SPOT, "spot_btcusdt_20240808.gz", 9757, 28040, 3452, 0),
-    (SPOT, "spot_btcusdt_20240809.gz", 10147, 45134, 3044, 0),
-    (USDM, "usdm_btcusdt_20240718.gz", 974, 7113, 3327, 0),
-    (USDM, "usdm_btcusdt_20240719.gz", 9727, 45147, 5696, 0),
-    (USDM, "usdm_ethusdt_20240718.gz", 1640, 9089, 3274, 0),
-    (USDM, "usdm_ethusdt_20240719.gz", 12015, 38239, 5656, 0),
-    (COINM, "cm_btcusd_perp_20240808.gz", 2286, 19136, 26848, 0),
-    (SPOT, "BINANCE.jsonl.zst", 2, 84, 177, 2),
-    (USDM, "BINANCE_FUTURES.jsonl.zst", 91, 613, 764, 67),
+    Capture(SPOT, "spot_btcusdt_20240808.gz", 9757, 28040, 3452, 0, 2885, 0),
+    Capture(SPOT, "spot_btcusdt_20240809.gz", 10147, 45134, 3044, 0, 3783, 0),
+    Capture(USDM, "usdm_btcusdt_20240718.gz", 974, 7113, 3327, 0, 974, 0),
+    Capture(USDM, "usdm_btcusdt_20240719.gz", 9727, 45147, 5696, 0, 9724, 0),
+    Capture(USDM, "usdm_ethusdt_20240718.gz", 1640, 9089, 3274, 0, 1640, 0),
+    Capture(USDM, "usdm_ethusdt_20240719.gz", 12015, 38239, 5656, 0, 12001, 10),
+    Capture(COINM, "cm_btcusd_perp_20240808.gz", 2286, 19136, 26848, 0, 2281, 0),
+    Capture(SPOT, "BINANCE.jsonl.zst", 2, 84, 177, 2, 2, 0),
+    Capture(USDM, "BINANCE_FUTURES.jsonl.zst", 91, 613, 764, 67, 89, 0),
 ]
 
 
-def recorded(venue: Binance, name: str) -> list[bytes]:
-    source = open_source([SHARED / "captures" / name], venue=venue.name)
-    return [frame for piece in source.pieces() if piece.batch for frame in piece.batch.payload]
+class Read(NamedTuple):
+    """A capture's frames, and what came of them."""
+
+    capture: Capture
+    frames: list[bytes]
+    decoded: Decoded
 
 
-def tape_of(name: str) -> Any:
-    return "agg" if name.startswith("BINANCE") else "fill"
+@pytest.fixture(scope="module", params=CAPTURES, ids=[capture.name for capture in CAPTURES])
+def read(request: pytest.FixtureRequest) -> Read:
+    capture: Capture = request.param
+    source = open_source([SHARED / "captures" / capture.name], venue=capture.venue.name)
+    batches = [piece.batch for piece in source.pieces() if piece.batch]
+    frames = [payload for b in batches for kind, payload in zip(b.kind, b.payload, strict=True) if kind == Kind.FRAME]
+    return Read(capture, frames, capture.venue.decode(frames, source.tape))
 
 
-@pytest.mark.parametrize(("venue", "name", "trades", "quotes", "depths", "nothing"), CAPTURES)
-def test_every_frame_of_a_capture_is_read(venue: Binance, name: str, trades: int, quotes: int, depths: int, nothing: int) -> None:
-    frames = recorded(venue, name)
-    decoded = venue.decode(frames, tape_of(name))
+def test_every_frame_of_a_capture_is_read(read: Read) -> None:
+    capture, decoded = read.capture, read.decoded
     assert decoded.faults == []
-    assert (decoded.rows.size, decoded.quotes.size, len(decoded.depths), decoded.ignored) == (trades, quotes, depths, nothing)
-    assert trades + quotes + depths + nothing == len(frames)
+    counts = (decoded.rows.size, decoded.quotes.size, len(decoded.depths), decoded.ignored)
+    assert counts == (capture.trades, capture.quotes, capture.depths, capture.ignored)
+    assert sum(counts) == len(read.frames)
     assert (decoded.rows["kind"] == TRADE).all()
     assert decoded.rows["counted"].all()
-    seen = venue.look(frames)
-    assert Counter(sight.feed for sight in seen.sights) == Counter(
-        {"trades": trades, "quotes": quotes, "book": depths - sum(depth.snapshot for depth in decoded.depths)}
-    )
+
+
+def test_every_frame_of_a_capture_is_seen(read: Read) -> None:
+    seen = read.capture.venue.look(read.frames)
+    updates = sum(not depth.snapshot for depth in read.decoded.depths)
+    assert Counter(sight.feed for sight in seen.sights) == {
+        "trades": read.capture.trades,
+        "quotes": read.capture.quotes,
+        "book": updates,
+    }
     assert seen.answers == []
 
 
-@pytest.mark.parametrize(("venue", "name"), [(case[0], case[1]) for case in CAPTURES])
-def test_each_update_of_a_book_follows_the_one_before(venue: Binance, name: str) -> None:
+def test_each_update_of_a_book_follows_the_one_before(read: Read) -> None:
     last: dict[str, int] = {}
     breaks = 0
-    for depth in venue.decode(recorded(venue, name), tape_of(name)).depths:
-        if depth.snapshot:
-            continue
-        assert depth.first <= depth.last
-        breaks += depth.previous != last.get(depth.symbol, depth.previous)
-        last[depth.symbol] = depth.last
+    for depth in read.decoded.depths:
+        if not depth.snapshot:
+            assert depth.first <= depth.last
+            breaks += depth.previous != last.get(depth.symbol, depth.previous)
+            last[depth.symbol] = depth.last
     assert breaks == 0
 
 
-@pytest.mark.parametrize(
-    ("venue", "name", "agreed", "disagreed"),
-    [
-        (SPOT, "spot_btcusdt_20240808.gz", 2885, 0),
-        (SPOT, "spot_btcusdt_20240809.gz", 3783, 0),
-        (USDM, "usdm_btcusdt_20240718.gz", 974, 0),
-        (USDM, "usdm_btcusdt_20240719.gz", 9724, 0),
-        (USDM, "usdm_ethusdt_20240718.gz", 1640, 0),
-        (USDM, "usdm_ethusdt_20240719.gz", 12001, 10),
-        (COINM, "cm_btcusd_perp_20240808.gz", 2281, 0),
-        (SPOT, "BINANCE.jsonl.zst", 2, 0),
-        (USDM, "BINANCE_FUTURES.jsonl.zst", 89, 0),
-    ],
-)
-def test_who_trades_at_the_ask_buys(venue: Binance, name: str, agreed: int, disagreed: int) -> None:
-    decoded = venue.decode(recorded(venue, name), tape_of(name))
-    rows, quotes = decoded.rows, decoded.quotes
-    each = [agreement(rows[rows["instrument"] == k], quotes[quotes["instrument"] == k]) for k in range(len(decoded.symbols))]
-    assert (sum(a.agreed for a in each), sum(a.disagreed for a in each)) == (agreed, disagreed)
+def test_who_trades_at_the_ask_buys(read: Read) -> None:
+    rows, quotes = read.decoded.rows, read.decoded.quotes
+    each = [agreement(rows[rows["instrument"] == k], quotes[quotes["instrument"] == k]) for k in range(len(read.decoded.symbols))]
+    agreed, disagreed = sum(a.agreed for a in each), sum(a.disagreed for a in each)
+    assert (agreed, disagreed) == (read.capture.agreed, read.capture.disagreed)
     assert agreed >= 99 * disagreed
 
 

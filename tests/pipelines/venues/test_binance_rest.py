@@ -45,6 +45,24 @@ def test_contracts_are_named_by_their_assets_and_type() -> None:
     assert parse_instruments(body, "demo", "")[0].symbol == "BTC-USDT"
 
 
+def test_inverse_contracts_say_what_one_is_worth() -> None:
+    perpetual = {"quoteAsset": "USD", "marginAsset": "BTC", "contractSize": 100, "contractStatus": "TRADING"}
+    del (listed := contract("BTCUSD_PERP", "PERPETUAL", **perpetual))["status"]
+    body = exchange_info(
+        listed,
+        contract("ETHUSD_251226", "CURRENT_QUARTER", baseAsset="ETH", quoteAsset="USD", marginAsset="ETH")
+        | {"contractSize": "10.0", "deliveryDate": 1766736000000},
+        contract("XRPUSD_PERP", "PERPETUAL", **perpetual) | {"baseAsset": "XRP", "marginAsset": "XRP", "contractSize": 0},
+        contract("BTCUSDT", "PERPETUAL"),
+    )
+    found = parse_instruments(body, "binance-coinm", "-PERP", inverse=True)
+    assert [(i.symbol, i.native, i.contract, i.inverse, i.status) for i in found] == [
+        ("BTC-USD-PERP", "BTCUSD_PERP", "100", True, "TRADING"),
+        ("ETH-USD-251226", "ETHUSD_251226", "10", True, "TRADING"),
+    ]
+    assert [i.symbol for i in parse_instruments(body, "binance-usdm", "-PERP")] == ["BTC-USDT-PERP"]
+
+
 def test_spot_pairs_have_no_ending_and_unknown_steps_are_empty() -> None:
     spot = {
         "symbol": "1000CATUSDT",
@@ -80,6 +98,13 @@ def test_candles_fill_the_columns_of_the_table() -> None:
     assert (first["end"] - first["ts"]).total_seconds() == 60
     assert (second["ts"], (second["end"] - second["ts"]).total_seconds()) == (first["end"], 60)
     assert (first["open"], first["fills"], first["taker_buy_notional"]) == (91250.1, 2213, 556650.0)
+
+
+def test_candles_of_inverse_contracts_have_their_volume_in_base_and_no_notional() -> None:
+    row = kline(v="5000", n="5.48", tv="3000", tn="3.29")
+    (candle,) = parse_klines(json.dumps([row]).encode(), inverse=True).to_pylist()
+    assert (candle["volume"], candle["taker_buy_volume"]) == (5.48, 3.29)
+    assert (candle["notional"], candle["taker_buy_notional"], candle["fills"]) == (None, None, 2213)
 
 
 def test_no_candles_are_an_empty_table() -> None:
