@@ -31,7 +31,8 @@ class _Kept:
     book: Book
     ask_at: float
     asked_at: float = -math.inf
-    delay: float = AGAIN_S
+    not_before: float = -math.inf
+    delay: float = 0.0
 
 
 class Books:
@@ -71,8 +72,8 @@ class Books:
             reason = kept.book.apply(depth)
             if reason is not None:
                 self.breaks += 1
-                kept.delay = AGAIN_S if now - kept.asked_at > 2 * LONGEST_S else kept.delay
-                kept.ask_at = max(now, kept.asked_at + kept.delay)
+                kept.delay = 0.0 if now - kept.asked_at > 2 * LONGEST_S else kept.delay
+                kept.ask_at = max(now, kept.not_before)
                 log.warning("book_broken", venue=self._venue.name, symbol=depth.symbol, reason=reason)
             elif kept.book.synced and not whole:
                 kept.ask_at = math.inf
@@ -84,6 +85,7 @@ class Books:
         due = [native for native, kept in self._kept.items() if not kept.book.synced and kept.ask_at <= now]
         for native in due:
             kept = self._kept[native]
+            kept.delay = min(2 * kept.delay, LONGEST_S) or AGAIN_S
             kept.asked_at, kept.ask_at = now, now + kept.delay
-            kept.delay = min(2 * kept.delay, LONGEST_S)
+            kept.not_before = kept.ask_at
         return due

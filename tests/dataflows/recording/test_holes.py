@@ -75,6 +75,38 @@ def test_a_stray_id_far_ahead_opens_a_hole_only_when_the_next_confirms_it() -> N
     assert (hole.first, hole.last) == (5, far)
 
 
+def test_what_is_sent_again_fills_holes_and_opens_none() -> None:
+    tape = Tape()
+    assert tape.see(5, 5, 0.0, history=True) is None
+    assert tape.next_id == 6
+    assert tape.see(9, 9, 0.0, history=True) is None
+    assert (tape.next_id, tape.holes) == (6, [])
+    (hole,) = see(tape, 8)
+    assert tape.see(6, 7, 0.0, history=True) is None
+    assert hole.missing == 0
+    lost = tape.lost("reconnect", 1.0)
+    assert lost is not None
+    assert tape.see(12, 12, 1.0, history=True) is lost
+    assert (lost.first, lost.last, tape.next_id) == (9, 11, 13)
+
+
+def test_a_trade_that_the_venue_tells_of_is_missing_when_it_does_not_come_in_time() -> None:
+    tape = Tape()
+    assert tape.told(7, 0.0) is None
+    assert see(tape, 7) == []
+    assert tape.told(8, 0.0) is None
+    assert tape.told(9, 1.9) is None
+    hole = tape.told(10, 2.0)
+    assert hole is not None
+    assert (hole.left, tape.next_id) == ([(8, 8)], 9)
+    assert see(tape, 9, 10) == []
+    assert tape.told(10, 9.0) is None
+    lost = tape.lost("reconnect", 10.0)
+    assert lost is not None
+    assert tape.told(12, 10.5) is lost
+    assert (lost.left, tape.next_id) == ([(11, 12)], 13)
+
+
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=80))
 def test_what_is_missing_is_what_did_not_come(ids: list[int]) -> None:
     tape = Tape()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
+from pipelines.feeds import Feed
 
 
 class Play:
@@ -46,3 +47,20 @@ def test_the_first_trade_is_due_in_ten_seconds_times_patience() -> None:
     assert Play().go(60, 0) == (10.0, "no_data")
     assert Play(patience=4).go(60, 0) == (40.0, "no_data")
     assert Play(trades=False).go(60, 0) is None
+
+
+def test_a_burst_says_nothing_of_how_often_to_expect_data() -> None:
+    liveness = Liveness(["trades"])
+    assert [liveness.look(500, tick, {"trades": 500}) for tick in range(80)] == [None] * 80
+
+
+def test_each_feed_that_is_not_quiet_is_watched_alone_and_nobody_is_blamed_blindly() -> None:
+    liveness = Liveness(["trades", "book", "liquidations"])
+    shown: dict[Feed, int] = {"trades": 1, "book": 1}
+    for tick in range(1, 41):
+        shown |= {"trades": tick, "book": tick}
+        assert liveness.look(tick, 0, shown) is None
+    for tick in range(41, 81):
+        assert liveness.look(tick, 0, None) is None
+    faults = [liveness.look(tick, 0, shown | {"trades": tick}) for tick in range(81, 101)]
+    assert next(fault for fault in faults if fault) == "silent: book"

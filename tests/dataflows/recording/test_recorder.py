@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from dataflows.recording.holes import Tape
+from dataflows.recording.repair import Mender
 from pipelines.settings import Settings, SettingsError, Venue
 from pipelines.store.journal import Tail, segments
 from pipelines.store.journal_report import entries
@@ -26,8 +28,14 @@ def _quick_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflows.recording.sockets.OVERLAP_S", 0.5)
 
 
+def tape(recorder: Any, symbol: str = BTC, venue: str = "demo") -> Tape:
+    mender = recorder.stations[venue].menders[symbol]
+    assert isinstance(mender, Mender)
+    return mender.tape
+
+
 def last_id(recorder: Any, symbol: str = BTC) -> int:
-    return (recorder.stations["demo"].menders[symbol].tape.next_id or 1) - 1
+    return (tape(recorder, symbol).next_id or 1) - 1
 
 
 def holes(recorder: Any) -> int:
@@ -255,7 +263,7 @@ def test_a_gap_left_open_by_a_crash_is_mended_by_the_next_recorder(tmp_path: Pat
                 made.trade(BTC, 2)
                 made.trade(BTC, 2, sockets=slice(0))
                 made.trade(BTC, 2)
-                await until(lambda: last_id(recorder) == 6 and recorder.stations["demo"].menders[BTC].tape.holes[0].told)
+                await until(lambda: last_id(recorder) == 6 and tape(recorder).holes[0].told)
             made.rest_status = 200
             async with recording(wanted) as recorder:
                 await until(lambda: not holes(recorder))
@@ -407,7 +415,7 @@ def test_a_venue_that_refuses_keeps_no_other_from_being_recorded_and_is_left_alo
                 await until(lambda: other.subscribed)
                 made.trade(BTC)
                 other.trade(BTC)
-                await until(lambda: recorder.stations["binance-usdm"].menders[BTC].tape.next_id == 2 and last_id(recorder) == 2)
+                await until(lambda: tape(recorder, venue="binance-usdm").next_id == 2 and last_id(recorder) == 2)
         return wanted
 
     written = Written(asyncio.run(play()))
