@@ -52,13 +52,18 @@ class Process(msgspec.Struct):
 
 
 class Feed(msgspec.Struct):
-    """A venue's feed. `age_s`: since its last frame; `lag_s`: how old the newest trade is that the flow has stored."""
+    """A venue's feed. `age_s`: since its last frame; `lag_s`: how old the newest trade is that the flow has stored.
+
+    `silent_streams` were asked for and never came, like `quotes BTC-USDT`; `refused` is what the venue refuses, in its words.
+    """
 
     venue: str
     symbols: list[str]
     connected: bool
     age_s: float | None
     lag_s: float | None
+    silent_streams: list[str] = []
+    refused: list[str] = []
 
 
 class Gap(msgspec.Struct):
@@ -164,6 +169,8 @@ def faults(status: Status) -> list[str]:
     """Say what is wrong, a line each; exit status 1 of the command if there is any."""
     found = [_down(p) for p in status.processes if p.state != "running"]
     found += [_silence(f) for f in status.feeds if not f.connected or f.age_s is None or f.age_s > SILENT_S]
+    found += [f"feed {f.venue}: refused: {text}" for f in status.feeds for text in f.refused]
+    found += [f"feed {f.venue}: nothing has come of {', '.join(f.silent_streams)}" for f in status.feeds if f.silent_streams]
     found += [
         f"gap in {g.feed} of {g.venue} {g.symbol} open for {duration(g.age_s)}, since {g.since:%Y-%m-%d %H:%M:%S}"
         for g in status.gaps
@@ -271,6 +278,8 @@ def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, An
         connected=bool(told.get("connected")) and recorder.age <= STALE_S,
         age_s=clock - last / 1e9 if last else None,
         lag_s=clock - max(newest) if newest and told else None,
+        silent_streams=list(told.get("silent_streams", [])),
+        refused=list(told.get("refused", [])),
     )
 
 

@@ -163,6 +163,17 @@ def test_a_feed_that_is_down(house: House) -> None:
     assert faults(house.gather()) == ["feed demo is not connected, last frame 0.5 s ago"]
 
 
+def test_what_a_venue_refuses_and_what_never_came_are_told(house: House) -> None:
+    house.recorder["feeds"]["demo"] |= {
+        "silent_streams": ["quotes BTC-USDT", "trades BTC-USDT"],
+        "refused": ["HTTP 451: as told"],
+    }
+    assert faults(house.gather()) == [
+        "feed demo: refused: HTTP 451: as told",
+        "feed demo: nothing has come of quotes BTC-USDT, trades BTC-USDT",
+    ]
+
+
 def test_a_clock_that_runs_faster_changes_no_age(house: House) -> None:
     """The demo's recorder may run on a scaled clock, far ahead of ours."""
     ahead = 86_400
