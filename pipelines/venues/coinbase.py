@@ -69,16 +69,7 @@ class Coinbase:
     def routes(self, instruments: Sequence[Instrument], feeds: Collection[Feed], base: str | None = None) -> list[Route]:
         """See `Venue.routes`."""
         url = endpoint.socket(self.name, "wss://ws-feed.exchange.coinbase.com", base)
-        routes = []
-        for name, carried in _ROUTES.items():
-            wanted = [feed for feed in carried if feed in feeds]
-            for k in range(0, len(instruments) if wanted else 0, PRODUCTS):
-                natives = [i.native for i in instruments[k : k + PRODUCTS]]
-                channels = [channel for feed in wanted for channel in CHANNELS[feed]]
-                messages = [_ask("subscribe", natives[n : n + BATCH], channels) for n in range(0, len(natives), BATCH)]
-                streams = [Stream(feed, native) for feed in wanted for native in natives]
-                routes.append(Route(f"{name}-{k // PRODUCTS + 1}" if k else name, url, messages, streams))
-        return routes
+        return endpoint.routes(url, _ROUTES, feeds, [i.native for i in instruments], PRODUCTS, _subscribe)
 
     def resubscribe(self, stream: Stream) -> list[bytes]:
         """Return the frames after which the venue sends a book anew."""
@@ -198,7 +189,12 @@ class Coinbase:
         del first_line
 
 
-def _ask(deed: str, products: list[str], channels: list[str]) -> bytes:
+def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
+    channels = [channel for feed in feeds for channel in CHANNELS[feed]]
+    return [_ask("subscribe", batch, channels) for batch in endpoint.batches(natives, BATCH)]
+
+
+def _ask(deed: str, products: Sequence[str], channels: Sequence[str]) -> bytes:
     return msgspec.json.encode({"type": deed, "product_ids": products, "channels": channels})
 
 

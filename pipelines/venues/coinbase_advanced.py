@@ -101,20 +101,7 @@ class CoinbaseAdvanced:
     def routes(self, instruments: Sequence[Instrument], feeds: Collection[Feed], base: str | None = None) -> list[Route]:
         """See `Venue.routes`."""
         url = endpoint.socket(self.name, "wss://advanced-trade-ws.coinbase.com", base)
-        routes = []
-        for name, carried in _ROUTES.items():
-            wanted = [feed for feed in carried if feed in feeds]
-            for k in range(0, len(instruments) if wanted else 0, PRODUCTS):
-                natives = [i.native for i in instruments[k : k + PRODUCTS]]
-                batches = [natives[n : n + BATCH] for n in range(0, len(natives), BATCH)]
-                messages = [_ask("subscribe", CHANNELS[feed], batch) for feed in wanted for batch in batches]
-                streams = [Stream(feed, native) for feed in wanted for native in natives]
-                routes.append(
-                    Route(
-                        f"{name}-{k // PRODUCTS + 1}" if k else name, url, [_ask("subscribe", "heartbeats"), *messages], streams
-                    )
-                )
-        return routes
+        return endpoint.routes(url, _ROUTES, feeds, [i.native for i in instruments], PRODUCTS, _subscribe)
 
     def resubscribe(self, stream: Stream) -> list[bytes]:
         """Return the frames after which the venue sends a book anew."""
@@ -242,6 +229,11 @@ class CoinbaseAdvanced:
     def archive_layout(self, first_line: bytes) -> None:
         """Return None: the venue publishes no archives."""
         del first_line
+
+
+def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
+    batches = endpoint.batches(natives, BATCH)
+    return [_ask("subscribe", "heartbeats"), *(_ask("subscribe", CHANNELS[feed], some) for feed in feeds for some in batches)]
 
 
 def _ask(deed: str, channel: str, products: Sequence[str] = ()) -> bytes:

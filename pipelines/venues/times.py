@@ -1,4 +1,4 @@
-"""Times as text (RFC 3339), as Coinbase and Kraken write them."""
+"""Times as text: RFC 3339, as Coinbase and Kraken write them, and decimal seconds, as Kraken's REST does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 _SECOND = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _FRACTION = re.compile(r"(?:\.([0-9]{1,9}))?(?:Z|\+00:00)")
+_SECONDS = re.compile(r"([0-9]{9,10})(?:\.([0-9]{1,9}))?")
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - both ends are UTC
 
 
@@ -23,6 +24,12 @@ def rfc3339_us(text: str) -> int:
         return -1
     digits = fraction[1] or ""
     return max(second * 1_000_000 + int(digits[:6].ljust(6, "0")), 0)
+
+
+def seconds_us(text: str) -> int:
+    """Return a time in decimal seconds since 1970 in us, finer digits cut; -1 if it is none."""
+    seconds = _SECONDS.fullmatch(text)
+    return int(seconds[1] + (seconds[2] or "")[:6].ljust(6, "0")) if seconds else -1
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.venues.times import rfc3339_us
+from pipelines.venues.times import rfc3339_us, seconds_us
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,12 @@ def test_microseconds_come_back(us: int) -> None:
 @given(st.text(max_size=40))
 def test_no_text_raises(text: str) -> None:
     assert rfc3339_us(text) >= -1
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("1795204799.5000000", 1795204799500000), ("1795204800", 1795204800000000), ("1762795433.9717445", 1762795433971744)]
+    + [(text, -1) for text in ("", "1e9", "-1795204800", "1795204800.", "12345678901", "null")],
+)
+def test_seconds_are_read_or_refused(text: str, us: int) -> None:
+    assert seconds_us(text) == us
