@@ -1,0 +1,112 @@
+"""What must hold of every venue; one that is added to `VENUES` is held to it without a line here."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+
+from pipelines import settings
+from pipelines.market import Instrument
+from pipelines.venues import VENUES
+from pipelines.venues.venue import Stream, Venue
+from tests.pipelines.venues.mutations import check
+
+STAND_IN = "http://127.0.0.1:8765"
+GARBAGE = (
+    *(b"", b"garbage", b"null", b"[]", b"{}", b"[1,", b"\xff\xfe", b'"x"', b"1e308", b"[" * 20_000, b"{}{}", b"pong", b"ping"),
+    *(b'{"type":"match"}', b'{"channel":"trade"}', b'{"topic":"x"}', b'{"arg":{"channel":"trades"},"data":[{}]}'),
+)
+each = pytest.mark.parametrize("venue", VENUES.values(), ids=list(VENUES))
+
+
+def instruments(venue: Venue) -> list[Instrument]:
+    """Those of the usual names that the venue has."""
+    found = []
+    for text in ("BTC-USDT", "BTC-USDT-PERP", "BTC-USD-PERP", "BTC-USD"):
+        with suppress(ValueError):
+            found.append(venue.guess(text))
+    return found
+
+
+def an_instrument(venue: Venue) -> Instrument:
+    return instruments(venue)[0]
+
+
+@each
+def test_its_name_is_known_to_the_settings(venue: Venue) -> None:
+    assert VENUES[venue.name] is venue
+    assert venue.name in settings.VENUES
+
+
+@each
+def test_its_rules_can_be_kept(venue: Venue) -> None:
+    rules = venue.rules
+    assert "trades" in rules.feeds
+    assert rules.verified <= rules.feeds
+    assert rules.messages_per_second > 0
+    assert rules.weight_per_minute > 0
+    assert min(rules.connects) > 0
+    assert rules.page > 0
+
+
+@each
+def test_every_feed_has_a_route_that_a_stand_in_can_take_over(venue: Venue) -> None:
+    usual = instruments(venue)
+    for feed in venue.rules.feeds:
+        routes = venue.routes(usual, [feed], STAND_IN)
+        assert feed in {carried for route in routes for carried in route.feeds}
+        assert all(route.url.startswith("ws://127.0.0.1:8765") for route in routes)
+        assert {s for route in routes for s in route.symbols} <= {i.native for i in usual}
+    real = venue.routes(usual, venue.rules.feeds)
+    assert len({route.name for route in real}) == len(real)
+    assert all(isinstance(json.loads(message), dict) for route in real for message in route.subscribe)
+    with pytest.raises(ValueError, match="use a URL like"):
+        venue.routes(usual, ["trades"], "localhost")
+
+
+@each
+def test_a_book_comes_from_somewhere(venue: Venue) -> None:
+    native = an_instrument(venue).native
+    if "book" in venue.rules.feeds:
+        assert bool(venue.book_request(native)) != bool(venue.resubscribe(Stream("book", native)))
+
+
+@each
+def test_requests_stand_under_the_venues_own_url(venue: Venue) -> None:
+    native = an_instrument(venue).native
+    asked = [venue.time_request(), *venue.instruments_requests(), venue.klines_request(native, "1d"), venue.book_request(native)]
+    asked += [venue.klines_request(native, "1m"), venue.repair_request(native, 5, 9), venue.repair_request(native, 5, None)]
+    for request in [*asked, venue.funding_request(native)]:
+        if request is not None:
+            assert request.path.startswith("/")
+            assert 0 < request.weight <= venue.rules.weight_per_minute
+            assert all(isinstance(value, str) for value in request.params.values())
+
+
+@each
+def test_no_garbage_raises_or_disappears(venue: Venue) -> None:
+    check(venue, GARBAGE)
+
+
+@each
+@pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
+def test_no_answer_raises_but_as_documented(venue: Venue, body: bytes) -> None:
+    native = an_instrument(venue).native
+    assert venue.decode_rest(body, native).rows.size == 0
+    (request, *_) = venue.instruments_requests()
+    venue.next_page(request, body)
+    venue.parse_error(body)
+    for parse in (venue.parse_time, venue.parse_instruments, venue.parse_klines):
+        with suppress(ValueError):
+            parse(body)
+
+
+@each
+def test_a_name_is_told_in_either_spelling(venue: Venue) -> None:
+    instrument = an_instrument(venue)
+    assert instrument.venue == venue.name
+    assert venue.guess(instrument.native) == venue.guess(instrument.symbol) == instrument
+    with pytest.raises(ValueError, match=r"."):
+        venue.guess("?")
