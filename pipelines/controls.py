@@ -50,11 +50,16 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             engine.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
             engine.connections = {}
             engine.feeds.drop()
+            engine.signals.cascades.forced.clear()
             gone, engine.carried = engine.carried, {}
             _lost(engine, set().union(*gone.values()), now)
         case Kind.CONNECT:
             opened = msgspec.json.decode(payload, type=Connect)
             engine.connections[connection] = opened.venue
+            if "liquidations" in opened.feeds:
+                of_venue = [native for venue, native in engine.index if venue == opened.venue]
+                told = {engine.index.get((opened.venue, native), -1) for native in opened.symbols or of_venue}
+                engine.signals.cascades.forced |= told - {-1}
             trades = "trades" in opened.feeds
             engine.carried[connection] = {(opened.venue, native) for native in opened.symbols if trades}
         case Kind.DISCONNECT:

@@ -231,6 +231,7 @@ class Engine:
             rows = rows.take(np.argsort(rows["frame"], kind="stable"))
         frames = rows["frame"].copy()
         self.order(rows, lambda k: ledger.origins(batch)(int(frames[k])))
+        self.feeds.arrived(rows, self.venue_of, self.venues)
         timed = rows.compress((rows["kind"] == CLOCK) | (rows["kind"] == MARK))
         for venue, fault in self.feeds.take(heard, timed, self.roster):
             self.refuse(venue, [fault], ledger.origins(batch))

@@ -25,6 +25,7 @@ from pipelines.kernels.spread import TOP
 from pipelines.market import Instrument
 from pipelines.settings import Kernels
 from pipelines.tape import MARK, Decoded, Fault, Rows, empty
+from pipelines.tape_detection import Delays
 
 KNOWN: Final = 1000
 """Liquidations of an instrument that are remembered, so that one sent twice counts once."""
@@ -124,6 +125,7 @@ class MarketFeeds:
         self.spikes = LiquidationSpikes(kernels.detectors.liquidation_spike)
         self.spreads = Spreads(kernels.detectors.spread_blowout)
         self.imbalances = Imbalances(kernels.detectors.book_imbalance)
+        self.delays = Delays(kernels.detectors.pipeline_behind)
         self._tables: list[tuple[str, pa.Table]] = []
         self._alerts: list[alerts.Alert] = []
         self._faults: Faults = []
@@ -140,6 +142,8 @@ class MarketFeeds:
             self.spreads = Spreads(of.spread_blowout)
         if of.book_imbalance != self.imbalances.settings:
             self.imbalances = Imbalances(of.book_imbalance)
+        if of.pipeline_behind != self.delays.settings:
+            self.delays = Delays(of.pipeline_behind)
 
     def drop(self, connection: int | None = None) -> None:
         """Note that a connection is gone; where none is named, all are."""
@@ -159,6 +163,10 @@ class MarketFeeds:
     def finish(self, of: Roster) -> None:
         """End a bounded tape."""
         self._alerts += [*self.spikes.finish(of.instruments), *self.spreads.finish(of.instruments)]
+
+    def arrived(self, rows: Rows, venue_of: npt.NDArray[np.int64], venues: Sequence[str]) -> None:
+        """Take note of when trades came; `rows` screened, in order of receipt."""
+        self._alerts += self.delays.feed(rows, venue_of, venues)
 
     def take(self, heard: Sequence[Heard], clock: Rows, of: Roster) -> Faults:
         """Take what consecutive frames gave; return what was refused.

@@ -17,6 +17,7 @@ from pipelines.reference import DATES
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
+from pipelines.tape_detection import Cascades
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,8 +56,9 @@ class Seeds:
             "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
             "big_trade": self._sweeps(signals.big_trades, i, where),
             "volume_surge": self._volumes(signals.surges, i, where, kernels),
+            "cascade_proxy": self._minutes(signals.cascades, i, where),
         }
-        if not (planted["dates"] or planted["big_trade"] or planted["volume_surge"] or any(planted["vpin"].values())):
+        if not any(any(rows.values()) if isinstance(rows, dict) else rows for rows in planted.values()):
             return b""
         return msgspec.json.encode({"symbol": instrument.symbol, "before": self.before, "rows": planted})
 
@@ -124,6 +126,12 @@ class Seeds:
         frame = self._read("bars", where, "ts", "volume", bar=name).sort("ts").tail(surges.settings.window)
         rows = frame.collect()
         surges.plant(i, _us(rows["ts"]), rows["volume"].to_numpy(), BAR_WIDTHS_US[name])
+        return rows.height
+
+    def _minutes(self, cascades: Cascades, i: int, where: dict[str, str]) -> int:
+        frame = self._read("bars", where, "ts", "close", "volume", bar="1m").sort("ts").tail(cascades.settings.window + 1)
+        rows = frame.collect()
+        cascades.plant(i, _us(rows["ts"]), rows["close"].to_numpy(), rows["volume"].to_numpy())
         return rows.height
 
 

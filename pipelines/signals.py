@@ -16,12 +16,14 @@ from pipelines import alerts, ledger
 from pipelines import rows as to_rows
 from pipelines.bucketing import Bucketing
 from pipelines.detection import BigTrades, Surges
+from pipelines.dislocation import Dislocations
 from pipelines.kernels import bar, clock, decimals, threshold_bars, time_bars
 from pipelines.kernels.wide import join, split
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
 from pipelines.reference import BARS_A_DAY, Volumes, rounded
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
+from pipelines.tape_detection import Cascades, Silences
 
 PASS = 16_384
 """Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
@@ -72,6 +74,9 @@ class Signals:
         self.bucketing: dict[str, Bucketing] = {}
         self.big_trades = BigTrades(kernels.detectors.big_trade)
         self.surges = Surges(kernels.detectors.volume_surge)
+        self.silences = Silences(kernels.detectors.stale_feed)
+        self.cascades = Cascades(kernels.detectors.cascade_proxy)
+        self.dislocations = Dislocations(kernels.detectors.dislocation)
         self.known_alerts: frozenset[str] = frozenset()
         self._out: list[tuple[str, pa.Table]] = []
         self._closed: list[to_rows.Closed] = []
@@ -88,12 +93,28 @@ class Signals:
         self.limits = _chosen(self.limits, before, n)
         self.thresholds = {b: self.thresholds.get(b, [None] * n) for b in names}
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
-        if kernels.detectors.big_trade != self.big_trades.settings:
-            self.big_trades = BigTrades(kernels.detectors.big_trade)
+        self._detect(kernels, n)
+
+    def _detect(self, kernels: Kernels, n: int) -> None:
+        """Begin anew those detectors over `n` instruments whose settings have changed."""
+        of = kernels.detectors
+        if of.big_trade != self.big_trades.settings:
+            self.big_trades = BigTrades(of.big_trade)
             self.big_trades.grow(n)
-        if kernels.detectors.volume_surge != self.surges.settings:
-            self.surges = Surges(kernels.detectors.volume_surge)
+        if of.volume_surge != self.surges.settings:
+            self.surges = Surges(of.volume_surge)
             self.surges.grow(n)
+        if of.stale_feed != self.silences.settings:
+            self.silences = Silences(of.stale_feed)
+            self.silences.grow(n)
+        if of.cascade_proxy != self.cascades.settings:
+            forced = self.cascades.forced
+            self.cascades = Cascades(of.cascade_proxy)
+            self.cascades.forced = forced
+            self.cascades.grow(n)
+        if of.dislocation != self.dislocations.settings:
+            self.dislocations = Dislocations(of.dislocation)
+            self.dislocations.grow(self.instruments)
 
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
@@ -124,6 +145,9 @@ class Signals:
             bucketing.grow(n)
         self.big_trades.grow(n)
         self.surges.grow(n)
+        self.silences.grow(n)
+        self.cascades.grow(n)
+        self.dislocations.grow(self.instruments)
         return n - 1
 
     def take(self) -> list[tuple[str, pa.Table]]:
@@ -196,6 +220,7 @@ class Signals:
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self.alert(self.big_trades.feed(rows, self.instruments))
+        self.alert(self.silences.feed(rows, self.instruments))
 
     def _measure(self, rows: Rows) -> None:
         measures = np.array([_MEASURES[name.partition(":")[0]] for name in self.thresholds], np.int64)
@@ -220,9 +245,13 @@ class Signals:
             if name in self.kernels.bars:
                 self._bars(name, level, bars)
             if name == self.kernels.detectors.volume_surge.bar:
-                self.alert(self.surges.feed(bars, self._volume(bars), self.instruments))
+                self.alert(self.surges.feed(bars, self._figures(bars, "volume")[0], self.instruments))
+            if name == "1m":
+                close, volume, buy = self._figures(bars, "close", "volume", "buy_volume")
+                self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
             if name == "1d":
                 self._complete_dates(bars)
+        self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
 
     def _complete_dates(self, days: bar.Bars) -> None:
         """Note the volume of dates of which the tape holds everything; of a bounded tape they are sealed."""
@@ -238,11 +267,12 @@ class Signals:
             if self.origin == "history":
                 self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional)))
 
-    def _volume(self, closed: bar.Bars) -> npt.NDArray[np.float64]:
+    def _figures(self, closed: bar.Bars, *names: str) -> npt.NDArray[np.float64]:
+        """Return figures of closed bars, in units of quote and base."""
         figures: npt.NDArray[np.float64] = np.empty((len(bar.FIGURES), closed.size))
         bar.figures(closed, self.price_places, self.size_places, figures)
-        volume: npt.NDArray[np.float64] = figures[bar.FIGURES.index("volume")]
-        return volume
+        chosen: npt.NDArray[np.float64] = figures[[bar.FIGURES.index(name) for name in names]]
+        return chosen
 
     def _begin_date(self, i: int, day: int, price: float) -> None:
         """Close what may not cross midnight, and fix the thresholds of the new date."""

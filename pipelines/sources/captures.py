@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import numpy as np
 
 from pipelines.market import Instrument
-from pipelines.records import Batch, Kind
+from pipelines.records import Batch, Book, Kind, headed
 from pipelines.sources.files import blocks
 from pipelines.sources.pieces import Piece, Position, Scan, SourceKind
 from pipelines.venues.columns import UNREADABLE, Tape, nanoseconds
@@ -102,17 +103,39 @@ class Capture:
         """See `SourceFile.pieces`; `Batch.offset` is the number of the line, from 1."""
         del tape  # the decoder takes the one and leaves the other
         for lines in blocks(self.path, start, size):
-            found = [(k, r) for k, line in enumerate(lines, start + 1) if (r := self.read(line.rstrip(b"\r\n")))]
-            if only is not None:
-                found = [(k, r) for k, r in found if all(s.symbol == only for s in self.venue.look([r[1]]).sights)]
+            found = [(k, r) for k, line in enumerate(lines, start + 1) if (r := self._record(line.rstrip(b"\r\n"), only))]
             start += len(lines)
             batch = Batch(
-                recv_ns=nanoseconds(np.array([r[0] for _, r in found], np.int64)),
-                kind=np.full(len(found), Kind.FRAME, np.uint8),
+                recv_ns=nanoseconds(np.array([time for _, (_, time, _) in found], np.int64)),
+                kind=np.array([kind for _, (kind, _, _) in found], np.uint8),
                 connection=np.zeros(len(found), np.uint16),
                 offset=np.array([k for k, _ in found], np.int64),
-                payload=[r[1] for _, r in found],
+                payload=[payload for _, (_, _, payload) in found],
                 segment=self.path.name,
                 end=start + 1,
             )
             yield Piece(batch, None, Position(number, start))
+
+    def _record(self, line: bytes, only: str | None) -> tuple[Kind, int, bytes] | None:
+        """Read a line as a record: kind, receive time and payload; None if it bears none, or not of the symbol `only`."""
+        received = self.read(line)
+        if received is None:
+            return self._book(line, only)
+        if only is not None and any(sight.symbol != only for sight in self.venue.look([received[1]]).sights):
+            return None
+        return Kind.FRAME, *received
+
+    def _book(self, line: bytes, only: str | None) -> tuple[Kind, int, bytes] | None:
+        """Read an answer to `Venue.book_request`."""
+        record = _line.decode(line)
+        if record.t != "http" or record.data is None or not 0 <= record.ts < 4.2e9:
+            return None
+        try:
+            url = urlsplit(record.url)
+        except ValueError:
+            return None
+        for _, value in parse_qsl(url.query):
+            request = self.venue.book_request(value) if only in (None, value) else None
+            if request is not None and request.path == url.path and value in request.params.values():
+                return Kind.BOOK, round(record.ts * 1e6), headed(Book(self.venue.name, value), record.data.encode())
+        return None

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.records import InstrumentRecord, Instruments, Kind
+from pipelines.records import InstrumentRecord, Instruments, Kind, split_head
 from pipelines.sources import Piece, Position, Source, SourceError, open_source
 from pipelines.store.segment import lay_out
 from pipelines.tape import TRADE
@@ -105,7 +105,8 @@ def unpack(source: Source, pieces: list[Piece]) -> tuple[list[int], list[int], i
     faults = 0
     for piece in pieces:
         if piece.batch is not None:
-            decoded = venue(source.venue).decode(piece.batch.payload, source.tape)
+            frames = [p for p, kind in zip(piece.batch.payload, piece.batch.kind, strict=True) if kind == Kind.FRAME]
+            decoded = venue(source.venue).decode(frames, source.tape)
             received += piece.batch.recv_ns.tolist()
         else:
             assert piece.rows is not None
@@ -399,6 +400,10 @@ def test_real_json_captures() -> None:
     assert all(i.tick for i in source.instruments)
     ids, _, faults = unpack(source, list(source.pieces()))
     assert (source.tape, len(ids), faults) == ("agg", 91, 0)
+    answers = [p.batch.payload[k] for p in source.pieces() if p.batch for k in np.flatnonzero(p.batch.kind == Kind.BOOK)]
+    heads = [split_head(answer) for answer in answers]
+    assert [msgspec.json.decode(head)["symbol"] for head, _ in heads] == ["SUSHIUSDT", "AKROUSDT", "KEEPUSDT", "CTKUSDT"]
+    assert all(body.startswith(b'{"lastUpdateId"') for _, body in heads)
     spot = open_source([SHARED / "captures" / "BINANCE.jsonl.zst"], venue="binance-spot")
     assert (spot.tape, len(trades(spot))) == ("agg", 2)
 
