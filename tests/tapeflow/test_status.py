@@ -283,7 +283,7 @@ def test_json_is_what_the_documentation_says(house: House) -> None:
     assert list(found) == [*Status.__struct_fields__, "faults"]
     assert found["at"] == "2026-03-04T12:00:00Z"
     assert found["processes"][0].keys() == {"name", "state", "pid", "restarts", "age_s"}
-    assert found["feeds"][0].keys() == {"venue", "symbols", "connected", "age_s", "lag_s"}
+    assert found["feeds"][0].keys() == {"venue", "symbols", "connected", "age_s", "lag_s", "silent_streams", "refused"}
     assert found["disk"].keys() == {"free_bytes", "journal_bytes", "journal_bytes_per_day", "days_left"}
 
 
