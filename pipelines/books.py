@@ -14,6 +14,10 @@ LEVELS = 20
 """Levels of a side in a snapshot."""
 
 
+FAR = 7_200_000_000
+"""A time this far back (us) was not passed: the venue's clock was not known yet when the next moment was set."""
+
+
 class Moment(NamedTuple):
     """When an update came: the venue's time, corrected from the receipt where it says none (us), and the receipt (ns)."""
 
@@ -61,11 +65,11 @@ class Books:
     def clock(self, i: int, ts: int, interval: int) -> None:
         """Show the book of instrument `i` where the time `ts` has passed a multiple of `interval` (us)."""
         due = self.due.get(i)
-        if due is not None and ts < due:
+        if due is not None and due - FAR <= ts < due:
             return
         at = ts // interval * interval
         self.due[i] = at + interval
-        if due is not None:
+        if due is not None and ts >= due:
             self._show(i, at)
 
     def _show(self, i: int, at: int) -> None:

@@ -68,7 +68,8 @@ def made(venue: str, api: str, native: str, *, contract: str = "") -> Binance:
     """Return a market of one symbol, made of frames in the true format."""
     market, stream = Market(), native.lower()
     futures = venue != "binance-spot"
-    frames = [_frame(stream, native, event, futures=futures, whole=bool(contract)) for event in market.events]
+    told = [event for event in market.events if futures or not isinstance(event, Forced | Funding)]
+    frames = [_frame(stream, native, event, futures=futures, whole=bool(contract)) for event in told]
     found = Binance(venue, api, [native], frames)
     amount = str if contract else size
 
@@ -149,6 +150,8 @@ def recorded(venue: str, api: str, capture: Path) -> Binance:
             row = json.loads(line)
             if row["t"] == "recv":
                 stream = json.loads(row["data"])["stream"]
+                if "@kline" in stream:
+                    continue  # nobody asks for them
                 found.frames.append(Frame(stream, row["data"], int(row["ts"] * 1000) + 1000))
                 if stream.endswith("@aggTrade"):
                     data = json.loads(row["data"])["data"]
