@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.market import BAR_WIDTHS_US, TABLES, Flag, Table, describe
+from pipelines.market import BAR_WIDTHS_US, TABLES, Flag, describe
+from pipelines.schema import Table
 
 DOCS = Path(__file__).parents[2] / "docs"
 
