@@ -244,10 +244,12 @@ class Signals:
                 continue
             if name in self.kernels.bars:
                 self._bars(name, level, bars)
-            if name == self.kernels.detectors.volume_surge.bar:
-                self.alert(self.surges.feed(bars, self._figures(bars, "volume")[0], self.instruments))
-            if name == "1m":
+            surge = name == self.kernels.detectors.volume_surge.bar
+            if surge or name == "1m":
                 close, volume, buy = self._figures(bars, "close", "volume", "buy_volume")
+            if surge:
+                self.alert(self.surges.feed(bars, volume, self.instruments))
+            if name == "1m":
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
             if name == "1d":
                 self._complete_dates(bars)

@@ -12,8 +12,17 @@ from pipelines.tape import CLOCK, TRADE
 MINUTE = 60_000_000
 _NOT_LIVE = int(Flag.REPAIRED | Flag.HISTORY)
 
-TRADED = np.dtype([("last", np.int64), ("first", np.int64), ("told", np.bool_)], align=True)
-"""Per instrument: event time of the last trade (us; 0: none), minute of the first, and whether this silence was told."""
+TRADED = np.dtype(
+    [
+        ("last", np.int64),  # event time of the last trade, us; 0: none
+        ("until", np.int64),  # end of its minute, us
+        ("slot", np.int64),  # where that minute is counted
+        ("first", np.int64),  # minute of the first trade
+        ("told", np.bool_),  # this silence was told
+    ],
+    align=True,
+)
+"""Per instrument: when it traded."""
 
 STALE = np.dtype(
     [("instrument", np.int64), ("last", np.int64), ("now", np.int64), ("gap", np.float64), ("trades", np.int64)], align=True
@@ -44,12 +53,15 @@ def silences(rows, traded, minutes, times, floor, least, out):
         state = traded[row.instrument]
         ring = minutes[row.instrument]
         if row.kind == TRADE and row.counted:
-            minute = row.eff // MINUTE
-            if state.last == 0:
-                state.first = minute
-            for m in range(max(state.last // MINUTE + 1, minute - w), minute + 1):
-                ring[m % (w + 1)] = 0
-            ring[minute % (w + 1)] += 1
+            if row.eff >= state.until:
+                minute = row.eff // MINUTE
+                if state.last == 0:
+                    state.first = minute
+                for m in range(max(state.last // MINUTE + 1, minute - w), minute + 1):
+                    ring[m % (w + 1)] = 0
+                state.until = (minute + 1) * MINUTE
+                state.slot = minute % (w + 1)
+            ring[state.slot] += 1
             state.last = row.eff
             state.told = False
         elif row.kind == CLOCK and state.last > 0 and not state.told and row.ts - state.last >= floor:
