@@ -111,7 +111,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Played:
 CAPTURES = {
     "binance_spot-recorded_capture": ("binance-spot", 2),
     "binance_usdm-recorded_capture": ("binance-usdm", 91),
-    "okx-recorded_capture": ("okx", 77),
+    "okx-recorded_capture": ("okx", 74),
 }
 
 
