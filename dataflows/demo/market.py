@@ -17,6 +17,7 @@ import numpy as np
 
 from dataflows.demo import draws, wire
 from dataflows.demo.days import MINUTES, NATURES, OTHER, Day, day_table
+from dataflows.demo.depth import Depth
 from dataflows.demo.path import Floats, wander
 from dataflows.demo.tape import DAY_MS, MINUTE_MS, Candle, Frame, Ints, Listing, Trades, candles, join, listed
 
@@ -30,6 +31,11 @@ GRID_MS = 200
 """The price moves in steps of this; between them trades see it on a straight line."""
 FADE_MS = 100_000.0
 """An event's displacement of the price is gone so long after it; no later than three minutes after its minute began."""
+MARK_MS = 3000
+"""How often mark price and funding are sent."""
+FUNDING_MS = 8 * 3_600_000
+FORCED_MOVE = 4e-4
+"""A minute shows one liquidation, and one more for each such part of its event's move (of the logarithm of the price)."""
 FILLS = 5 / 3
 """Mean fills of an aggregated trade."""
 CANDLE_TRADES = 2_000_000
@@ -79,9 +85,15 @@ class Market:
             name: max(1, round(rate * nature.weight / weights * DAY_MS / 1000)) for name, nature in self._nature.items()
         }
         self._paths = {name: int(self._rng(name, 3).integers(2**63)) for name in self._key}
+        self.depth = {name: self._depth(listing) for name, listing in self.listings.items()}
         self.day = functools.lru_cache(4 * len(self.listings))(self._day)
         self.minute = functools.lru_cache(3 * len(self.listings))(self._minute)
         self._minute_candle = functools.lru_cache(2000 * len(self.listings))(self._closed)
+
+    def _depth(self, listing: Listing) -> Depth:
+        name = listing.native
+        mean = 5 * self._nature[name].flow * 10**listing.size_decimals
+        return Depth(listing, self._key[name] ^ (self._seed & 0xFFFF), GENESIS_MS, functools.partial(self.mid, name), mean)
 
     def _rng(self, name: str, *what: int) -> np.random.Generator:
         return np.random.default_rng((self._seed, self._key[name], *what))
@@ -179,16 +191,49 @@ class Market:
         return join([minute.trades.cut(part) for minute, part in self._parts(native, first, stop)])
 
     def frames(self, stream: str, after_ms: int, upto_ms: int) -> list[Frame]:
-        """Return what `stream` (aggTrade or bookTicker) sends after `after_ms`, up to and including `upto_ms`."""
+        """Return what `stream` sends after `after_ms`, up to and including `upto_ms`; nothing if there is no such stream."""
         name, _, channel = stream.partition("@")
         listing = self.listings.get(name.upper())
-        if listing is None or not name.islower() or channel not in ("aggTrade", "bookTicker"):
+        if listing is None or not name.islower():
+            return []
+        if channel == "depth@100ms":
+            return [wire.depth_update(listing, change) for change in self.depth[listing.native].changes(after_ms, upto_ms)]
+        if channel == "markPrice":
+            return self._marks(listing, after_ms, upto_ms)
+        if channel not in ("aggTrade", "bookTicker", "forceOrder"):
             return []
         first, stop = (self.unpublished(listing.native, ms) for ms in (after_ms, upto_ms))
         parts = self._parts(listing.native, first, stop)
         if channel == "aggTrade":
             return [frame for minute, part in parts for frame in wire.agg_trades(listing, minute.trades.cut(part))]
+        if channel == "forceOrder":
+            return [frame for minute, part in parts for frame in self._forced(listing, minute, part)]
         return [frame for minute, part in parts for frame in self._quotes(listing, minute, part)]
+
+    def _forced(self, listing: Listing, minute: Minute, part: slice) -> list[Frame]:
+        """Show the largest trades on the side of a minute's event as liquidations: more the further it moves the price."""
+        number = (int(minute.trades.time[0]) - GENESIS_MS) // MINUTE_MS
+        day, i = self.day(listing.native, number // MINUTES), number % MINUTES
+        largest = np.where(minute.trades.sell == day.sell[i], minute.trades.size, 0).argsort(kind="stable")
+        forced = np.sort(largest[-1 - int(abs(day.move[i]) / FORCED_MOVE) :])
+        return wire.force_orders(listing, minute.trades.cut(forced[(forced >= part.start) & (forced < part.stop)]))
+
+    def _marks(self, listing: Listing, after_ms: int, upto_ms: int) -> list[Frame]:
+        """Show mark price and funding; the rate leans with the hour of the day."""
+        times = np.arange(max(after_ms, GENESIS_MS) // MARK_MS + 1, upto_ms // MARK_MS + 1) * MARK_MS
+        if not times.size:
+            return []
+        prices = self.mid(listing.native, times.astype(np.float64))
+        rates = 1e-4 + 2e-4 * np.sin(2 * np.pi * times / DAY_MS)
+        return [
+            wire.mark_price(listing, time, price, price * (1 - 2 * rate), rate, (time // FUNDING_MS + 1) * FUNDING_MS)
+            for time, price, rate in zip(times.tolist(), prices.tolist(), rates.tolist(), strict=True)
+        ]
+
+    def open_interest(self, native: str, now_ms: int) -> int:
+        """Return how much is held, in the units of the listing: a day's volume, swinging with the day."""
+        lots = self._nature[native].flow * DAY_MS / 1000 * 10 ** self.listings[native].size_decimals
+        return int(lots * (1 + 0.1 * np.sin(2 * np.pi * now_ms / DAY_MS)))
 
     def _quotes(self, listing: Listing, minute: Minute, part: slice) -> list[Frame]:
         """Show the book as each taker order met it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,10 +14,13 @@ import numpy as np
 from dataflows.demo import wire
 from dataflows.demo.clock import Clock
 from dataflows.demo.faults import Faults
+from dataflows.demo.market import Market
 from dataflows.demo.tape import INTERVALS_MS, Listing, Tape
 
 WEIGHT_A_MINUTE = 2400
 HOUR_MS = 3_600_000
+DEPTH_WEIGHTS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
+"""What a book weighs, by its levels."""
 
 
 class Answer(NamedTuple):
@@ -54,6 +58,11 @@ class Rest:
             "/fapi/v1/klines": self._klines,
             "/fapi/v1/aggTrades": self._agg_trades,
         }
+        if isinstance(tape, Market):
+            self._routes |= {
+                "/fapi/v1/depth": functools.partial(self._depth, tape),
+                "/fapi/v1/openInterest": functools.partial(self._open_interest, tape),
+            }
 
     def answer(self, target: str) -> Answer:
         """Answer a GET of `target` (path and query)."""
@@ -104,6 +113,17 @@ class Rest:
         rows = self._tape.candles(listing.native, interval, start, min(end, start + limit * width - 1), now)
         weight = 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
         return weight, wire.rest_candles(listing, rows, interval)
+
+    def _depth(self, market: Market, query: dict[str, str]) -> tuple[int, object]:
+        listing, limit = self._listing(query), _number(query, "limit", 500)
+        if limit not in DEPTH_WEIGHTS:
+            raise _RefusedError(-4021, f"{limit} is not valid depth limit.")
+        shown = market.depth[listing.native].shown(self._clock.now_ms())
+        return DEPTH_WEIGHTS[limit], wire.rest_depth(listing, shown, limit)
+
+    def _open_interest(self, market: Market, query: dict[str, str]) -> tuple[int, object]:
+        listing, now = self._listing(query), self._clock.now_ms()
+        return 1, wire.open_interest(listing, market.open_interest(listing.native, now), now)
 
     def _agg_trades(self, query: dict[str, str]) -> tuple[int, object]:
         listing, now = self._listing(query), self._clock.now_ms()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from dataflows.demo.depth import Change, Levels, Shown
 from dataflows.demo.tape import INTERVALS_MS, Candle, Frame, Ints, Listing, Trades
 
 
@@ -76,6 +77,62 @@ def book_tickers(listing: Listing, trades: Trades, quotes: Quotes) -> list[Frame
         )
         for u, sent, t, b, bs, a, as_ in rows
     ]
+
+
+def _levels(listing: Listing, levels: Levels) -> str:
+    p, q = listing.price_decimals, listing.size_decimals
+    return ",".join(f'["{decimal(price, p)}","{decimal(size, q)}"]' for price, size in levels.items())
+
+
+def depth_update(listing: Listing, change: Change) -> Frame:
+    """Return the depth stream's data of a step."""
+    name, time = listing.native, change.time
+    return Frame(
+        -1,
+        f'{{"e":"depthUpdate","E":{time},"T":{time},"s":"{name}","ps":"{name}","U":{change.first},"u":{change.last},'
+        f'"pu":{change.previous},"b":[{_levels(listing, change.bids)}],"a":[{_levels(listing, change.asks)}],"st":1}}',
+    )
+
+
+def rest_depth(listing: Listing, shown: Shown, limit: int) -> dict[str, Any]:
+    """Return the answer to `/fapi/v1/depth`."""
+    p, q = listing.price_decimals, listing.size_decimals
+    bids, asks = ([[decimal(price, p), decimal(size, q)] for price, size in side.items()] for side in (shown.bids, shown.asks))
+    return {"lastUpdateId": shown.last, "E": shown.time, "T": shown.time, "bids": bids[:limit], "asks": asks[:limit]}
+
+
+def force_orders(listing: Listing, trades: Trades) -> list[Frame]:
+    """Return the forceOrder stream's data: `trades` as liquidations, each filled whole."""
+    rows = zip(
+        trades.published.tolist(),
+        trades.time.tolist(),
+        _texts(trades.price, listing.price_decimals),
+        _texts(trades.size, listing.size_decimals),
+        trades.sell.tolist(),
+        strict=True,
+    )
+    return [
+        Frame(
+            -1,
+            f'{{"e":"forceOrder","E":{sent},"o":{{"s":"{listing.native}","S":"{"SELL" if sell else "BUY"}","o":"LIMIT",'
+            f'"f":"IOC","q":"{q}","p":"{p}","ap":"{p}","X":"FILLED","l":"{q}","z":"{q}","T":{t}}},"st":1}}',
+        )
+        for sent, t, p, q, sell in rows
+    ]
+
+
+def mark_price(listing: Listing, time_ms: int, mark: float, index: float, rate: float, next_ms: int) -> Frame:
+    """Return the markPrice stream's data."""
+    return Frame(
+        -1,
+        f'{{"e":"markPriceUpdate","E":{time_ms},"s":"{listing.native}","p":"{mark:.8f}","ap":"{mark:.8f}","P":"{mark:.8f}",'
+        f'"i":"{index:.8f}","r":"{rate:.8f}","T":{next_ms},"st":1}}',
+    )
+
+
+def open_interest(listing: Listing, lots: int, now_ms: int) -> dict[str, Any]:
+    """Return the answer to `/fapi/v1/openInterest`."""
+    return {"symbol": listing.native, "openInterest": decimal(lots, listing.size_decimals), "time": now_ms}
 
 
 def rest_trades(listing: Listing, trades: Trades) -> list[dict[str, Any]]:

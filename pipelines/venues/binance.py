@@ -107,7 +107,6 @@ _MARKETS: Final = {
         section=2,
     ),
 }
-_OF_DEMO: Final[frozenset[Feed]] = frozenset({"trades", "quotes"})
 _DEMO_REST: Final = "http://127.0.0.1:8765"
 
 
@@ -130,14 +129,13 @@ class Binance:
     def rules(self) -> Rules:
         """What holds there."""
         market = _MARKETS[self.market]
-        verified = _OF_DEMO if self.name == "demo" else market.verified
         return Rules(
             rest=_DEMO_REST if self.name == "demo" else market.rest,
             weight_per_minute=market.weight_per_minute,
             tape="agg",
             contiguous=True,
-            feeds=verified if self.name == "demo" else frozenset(chain.from_iterable(market.routes.values())),
-            verified=verified,
+            feeds=frozenset(chain.from_iterable(market.routes.values())),
+            verified=market.verified,
             weight_header=WEIGHT_HEADER,
             messages_per_second=market.messages_per_second,
         )

@@ -104,7 +104,7 @@ def test_times_before_the_genesis_have_no_trades(market: Market) -> None:
 
 
 def test_unknown_streams_are_silent(market: Market) -> None:
-    for stream in ("xrpusdt@aggTrade", "BTCUSDT@aggTrade", "btcusdt@markPrice", "", "@", "btcusdt"):
+    for stream in ("xrpusdt@aggTrade", "BTCUSDT@aggTrade", "btcusdt@kline_1m", "", "@", "btcusdt"):
         assert market.frames(stream, NOON, NOON + 60_000) == []
 
 
