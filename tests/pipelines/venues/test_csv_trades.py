@@ -35,6 +35,7 @@ def layout(line: bytes) -> Layout:
         (USDM_FILL, "fill"),
         (b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker", "agg"),
         (b"id,price,qty,quote_qty,time,is_buyer_maker\n", "fill"),
+        (b"id,price,qty,base_qty,time,is_buyer_maker", "fill"),
         (b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume", None),
         (b"1795204800000000,91250.1,91262.0,91240.0,91255.0,12.5,1795204859999999,1140721.1,2213,6.1,556650.0,0", None),
         (TARDIS_FILL, None),
