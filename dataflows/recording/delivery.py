@@ -25,7 +25,7 @@ class Delivery:
     Attributes
     ----------
     silent : set of Stream
-        What did not come within its deadline, and has not since.
+        What did not come within its deadline on any socket, and has not since.
     found : int
         How often a stream was found silent.
     """
@@ -46,11 +46,12 @@ class Delivery:
             for stream in line.awaited
             if now - line.subscribed_at > DEADLINES[stream.feed]
         }
+        shown = {stream for line in lines if line.opened.is_set() for stream in line.streams - line.awaited}
+        late -= shown
         for feed, symbol in late - self.silent:
             self.found += 1
             log.error("stream_silent", feed=feed, symbol=symbol)
-        awaited = {stream for line in lines for stream in line.awaited}
-        self.silent = late | (self.silent & awaited)
+        self.silent = late | {s for s in self.silent - shown if any(s in line.awaited for line in lines)}
         if not self.silent:
             self._delay, self._renew_at = RENEW_S, None
         elif self._renew_at is None:

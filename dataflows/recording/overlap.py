@@ -35,6 +35,7 @@ class OverlapMender:
     def __init__(self, desk: Desk, known: Iterable[int] = ()) -> None:
         self.desk = desk
         self._recent: deque[int] = deque(known, maxlen=KNOWN)
+        self._first: int | None = None
         self._reason = ""
         self._since = 0.0
         self._again = ""
@@ -45,6 +46,8 @@ class OverlapMender:
         del now
         if not sight.history:
             self._recent.append(sight.last)
+            if self._first is None:
+                self._first = sight.last
 
     def interrupted(self, reason: str) -> None:
         """Note that trades may be missing from here on."""
@@ -75,15 +78,12 @@ class OverlapMender:
     async def _mend(self) -> None:
         while self._reason:
             await self.desk.live.wait()  # until then what came before the loss may still be on its way into the journal
-            before = frozenset(self._recent)
-            self._recent.clear()
+            before, self._first = frozenset(self._recent), None
             try:
                 status = await self._compare(before)
             except RestError as error:
                 log.error("repair_refused", venue=self.desk.rest.venue.name, symbol=self.desk.symbol, error=str(error))
                 status = "unfillable"
-            if not self._recent:  # a loss before the next trade is measured from here, too
-                self._recent.extend(before)
             self.desk.close(status, self._reason)
             self._reason, self._again = self._again, ""
             if self._reason:
@@ -99,17 +99,16 @@ class OverlapMender:
             await self._wait_for_live()
             rows, body = await self.desk.page(0, None)
             page = set(rows["trade_id"].tolist())
-            reached = bool(page & before) and (not self._recent or self._recent[0] in page)
+            reached = bool(page & before) and (self._first is None or self._first in page)
             if reached:
                 break
-        new = page - before - set(self._recent)
-        if new:
+        if new := page.difference(self._recent):
             self.desk.keep(body)
-            self._recent = deque([*new, *self._recent], maxlen=KNOWN)
+            self._recent.extend(new)
         return "unfillable" if not reached else "repaired" if new else "none"
 
     async def _wait_for_live(self) -> None:
         await self.desk.live.wait()
         end = self.desk.clock() + FIRST_LIVE_S
-        while not self._recent and self.desk.clock() < end:
+        while self._first is None and self.desk.clock() < end:
             await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, Self
@@ -116,15 +117,17 @@ class Playback:
         for number, frame in enumerate(frames):
             self.script.now_ms = max(self.script.now_ms, frame.ms)
             if number == at:
-                for connection in self._sessions:
+                for connection in list(self._sessions):
                     connection.transport.abort()
+                    del self._sessions[connection]
             if at <= number < at + lost:
                 continue
             if number == at + lost:
                 await self._subscribed(keys)
             for connection, subscribed in list(self._sessions.items()):
                 if frame.key in subscribed:
-                    await connection.send(frame.text)
+                    with suppress(ConnectionClosed):
+                        await connection.send(frame.text)
             await asyncio.sleep(PACE_S)
         for connection in list(self._sessions):
             await (await connection.ping())  # the answer comes once all before it was taken
@@ -149,7 +152,7 @@ class Playback:
         except ConnectionClosed:
             pass
         finally:
-            del self._sessions[connection]
+            self._sessions.pop(connection, None)
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         url = urlsplit(request.path)
