@@ -12,11 +12,17 @@ from prometheus_client import Counter, Gauge
 from dataflows.lake_sink import Arrival
 from pipelines.engine import Engine
 from pipelines.kernels.clock import UNKNOWN
+from pipelines.market import TABLES
 from pipelines.settings import Settings
 from pipelines.store.journal import behind
 from pipelines.store.retention import publish_consumed
 
 COMMITS = Counter("tapeflow_commits", "Commits to a table of the lake", ["table"])
+FRAMES = Gauge("tapeflow_frames", "Frames decoded since the flow's state began")
+IGNORED = Gauge("tapeflow_ignored_frames", "Frames that are neither data nor fault (acks, pongs), since the flow's state began")
+ROWS = Gauge("tapeflow_rows", "Rows made since the flow's state began, committed or about to be", ["table"])
+SYNCED = Gauge("tapeflow_books_synced", "Instruments with a sound book")
+RESYNCS = Gauge("tapeflow_book_resyncs", "Books built anew since the flow's state began")
 QUARANTINED = Gauge("tapeflow_quarantined", "Rows refused since the flow's state began")
 DUPLICATES = Gauge("tapeflow_duplicates", "Trades dropped because their id had been seen, since the flow's state began")
 LAG = Gauge("tapeflow_lag_seconds", "Wall clock less journal time reached")
@@ -38,6 +44,12 @@ class Progress:
     def watch(self, engine: Engine) -> None:
         """Take the engine as it is after a batch."""
         self.engine = engine
+        FRAMES.set(engine.counts["frames"])
+        IGNORED.set(engine.counts["ignored"])
+        for table in TABLES:
+            ROWS.labels(table).set(engine.counts[f"rows of {table}"])
+        SYNCED.set(engine.feeds.books.synced)
+        RESYNCS.set(sum(engine.feeds.books.resyncs.values()))
         QUARANTINED.set(engine.counts["quarantined"])
         DUPLICATES.set(engine.counts["duplicates"])
 

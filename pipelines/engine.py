@@ -380,6 +380,8 @@ class Engine:
         if self.from_day:
             first = pa.scalar(np.datetime64(self.from_day // DAY_US, "D").item())
             out = [(name, rows.filter(pc.greater_equal(rows["date"], first))) for name, rows in out]
+        for name, rows in out:
+            self.counts[f"rows of {name}"] += rows.num_rows
         self.counts["duplicates"] = self.resequencer.duplicates
         self.counts["quarantined"] = self.account.refused
         return Output(out, self.journal_ns)

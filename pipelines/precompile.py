@@ -40,7 +40,7 @@ def _head() -> Iterator[Record]:
     told: tuple[msgspec.Struct, ...] = (
         Start("precompile", {"demo": "agg"}),
         Instruments("demo", [InstrumentRecord("BTC-USDT", "BTCUSDT", "BTC", "USDT")]),
-        Connect("demo", "market", ["trades"], ["BTCUSDT"]),
+        Connect("demo", "market", ["trades", "quotes"], ["BTCUSDT"]),
     )
     for kind, body in zip((Kind.START, Kind.INSTRUMENTS, Kind.CONNECT), told, strict=True):
         yield Record(FIRST_NS, 1, kind, msgspec.json.encode(body))
@@ -52,6 +52,8 @@ def _frames() -> Iterator[Record]:
         data = {"e": "aggTrade", "s": "BTCUSDT", "a": k, "p": "100.1", "q": "0.5", "f": k, "l": k, "m": k % 2 == 0}
         data |= {"E": recv_ns // 1_000_000, "T": recv_ns // 1_000_000}
         yield Record(recv_ns, 1, Kind.FRAME, msgspec.json.encode({"stream": "btcusdt@aggTrade", "data": data}))
+        quote = {"e": "bookTicker", "s": "BTCUSDT", "u": k, "b": "100", "B": "1", "a": "100.2", "A": "1", "T": data["T"]}
+        yield Record(recv_ns, 1, Kind.FRAME, msgspec.json.encode({"stream": "btcusdt@bookTicker", "data": quote}))
         yield Record(recv_ns, 0, Kind.HEARTBEAT, b"")
 
 

@@ -28,6 +28,8 @@ lines = [
      tapes.agg_trade("AAAUSDT", 1000 + k, int(r["ts"]) // 1000, f"{r['price']:.2f}", f"{r['size']:.3f}"))
     for k, r in enumerate(rows)
 ]
+quote = b'{"e":"bookTicker","u":1,"s":"AAAUSDT","b":"99","B":"1","a":"101","A":"2","T":1700006401000,"E":1700006401000}'
+lines.append((lines[-1][0], Kind.FRAME, quote))
 tapes.feed(tapes.journal_engine(), [*lines, (lines[-1][0] + 10**10, Kind.HEARTBEAT, b"")], cuts=[1, 8, 300])
 print(json.dumps([before, compiled()]))
 """
@@ -43,5 +45,15 @@ def _signatures() -> tuple[dict[str, int], dict[str, int]]:
 
 def test_every_kernel_is_compiled_for_the_types_the_engine_calls_it_with() -> None:
     before, after = _signatures()
-    assert {name for name, n in before.items() if n} > {"screen", "admit", "windows", "big_trades", "_scan"}
+    assert {name for name, n in before.items() if n} > {
+        "screen",
+        "admit",
+        "windows",
+        "big_trades",
+        "_scan",
+        "wide_spreads",
+        "silences",
+        "delays",
+        "cascades",
+    }
     assert after == before
