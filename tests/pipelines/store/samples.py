@@ -36,7 +36,8 @@ def rows(table: Table, n: int = 10, *, every: float = 60.0, day: dt.date = DAY, 
         if pa.types.is_integer(field.type):
             return i
         if pa.types.is_list(field.type):
-            return ["late"] if i % 2 else []
+            item = 1.5 if pa.types.is_floating(field.type.value_type) else "late"
+            return [item] if i % 2 else []
         return {"venue": "demo", "symbol": "BTC-USDT", "bar": "1m", "quality": "complete"}.get(field.name, f"{field.name}-{i}")
 
     columns = {f.name: pa.array([value(f, i) for i in range(n)], f.type) for f in table.lake_schema}

@@ -250,6 +250,8 @@ def values(field: pa.Field) -> st.SearchStrategy[Any]:
         top = 2 ** (field.type.bit_width - 1)
         return st.integers(-top, top - 1)
     if pa.types.is_list(field.type):
+        if pa.types.is_floating(field.type.value_type):
+            return st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=2)
         return st.lists(st.sampled_from(["late", "repaired"]), max_size=2)
     return st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
