@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import zip_longest
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ class Okx:
         self.now_ms = START_MS
 
     def join(self, other: Okx) -> None:
-        """Take another's instruments in, its frames among ours."""
+        """Take another's instruments in, its frames among ours in the order of time, as one venue sends them."""
         self.symbols += other.symbols
-        self.frames = [frame for pair in zip_longest(self.frames, other.frames) for frame in pair if frame]
+        self.frames = list(merge(self.frames, other.frames, key=lambda frame: frame.ms))
         self.matches |= other.matches
         self.snapshots |= other.snapshots
         for kind, rows in other.listings.items():

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -66,11 +68,21 @@ def play(scripts: Sequence[Script], folder: Path, cut: tuple[int, int] | None = 
                 waiting = [name for name, server in servers.items() if not server.played.is_set()]
                 raise AssertionError(f"{waiting}: {error}\n{out.read_text()[-4000:]}") from None
             assert recorder.poll() is None, out.read_text()[-4000:]
+            for _ in range(2):  # whole for a second: a snapshot of the book is due in each
+                told, since = folder / "data" / "status" / "recorder.json", time.time_ns() + 10**9
+                wait_for(partial(_whole, told, since), "every gap was closed and every book whole", 30)
             recorder.send_signal(signal.SIGTERM)
             assert recorder.wait(60) == 0, out.read_text()[-4000:]
             command = [sys.executable, "-m", "tapeflow", "run", "--until-end"]
             assert subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, timeout=120, check=False).returncode == 0
         return Played(Lake(str(folder / "data" / "lake")), {n: s.asked for n, s in servers.items()}, out.read_text())
+
+
+def _whole(told: Path, since: int) -> bool:
+    """Whether the recorder has said, after `since`, that no gap is open and no book broken."""
+    state: dict[str, Any] = json.loads(told.read_bytes()) if told.exists() else {"at": 0}
+    feeds = state.get("feeds", {})
+    return state["at"] > since and not state["gaps_open"] and not any(feed["books_broken"] for feed in feeds.values())
 
 
 class Told(NamedTuple):
