@@ -92,20 +92,19 @@ class OverlapMender:
 
     async def _compare(self, before: frozenset[int]) -> str:
         """Journal what the venue shows and did not come; return what became of the gap."""
-        reached, page, body = False, set[int](), b""
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(TRY_AGAIN_S)  # REST may lag behind the socket
+                await asyncio.sleep(TRY_AGAIN_S)
             await self._wait_for_live()
             rows, body = await self.desk.page(0, None)
             page = set(rows["trade_id"].tolist())
-            reached = bool(page & before) and (self._first is None or self._first in page)
-            if reached:
+            back, on = bool(page & before), self._first is None or self._first in page
+            if page and (on or not back):  # else REST lags behind the socket
                 break
         if new := page.difference(self._recent):
             self.desk.keep(body)
             self._recent.extend(new)
-        return "unfillable" if not reached else "repaired" if new else "none"
+        return "unfillable" if not (back and on) else "repaired" if new else "none"
 
     async def _wait_for_live(self) -> None:
         await self.desk.live.wait()
