@@ -86,12 +86,13 @@ class Written:
         return [e.get("payload") for e in self.entries if e["kind"] == kind]
 
     def gaps(self) -> list[tuple[str, str, int | None, int | None]]:
-        """Return what was told of holes: record, status or reason, first and last id."""
+        """Return what was told of holes in trades: record, status or reason, first and last id."""
         return [
             (e["kind"], g["status"] if e["kind"] == "gap_close" else g["reason"], g["from_id"], g["to_id"])
             for e in self.entries
             if e["kind"] in ("gap_open", "gap_close")
             for g in [e["payload"]]
+            if g["feed"] == "trades"
         ]
 
     def ids(self, symbol: str = "BTCUSDT") -> Counter[int]:
