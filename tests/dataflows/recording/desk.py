@@ -45,7 +45,7 @@ def settings(data: Path, made: FakeExchange, *symbols: str, **venue: Any) -> Set
     """Return settings to record `symbols` of an exchange, with the fields of `Venue` in `venue`."""
     return Settings(
         data=data,
-        venues={"demo": Venue(symbols=symbols or ("BTC-USDT",), **venue)},
+        venues={"demo": Venue(symbols=symbols or ("BTC-USDT",), **{"feeds": ("trades",), **venue})},
         endpoints={"demo": made.url},
     )
 
