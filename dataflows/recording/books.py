@@ -62,6 +62,11 @@ class Books:
         """The instruments that have no book at present."""
         return [native for native, kept in self._kept.items() if not kept.book.synced]
 
+    @property
+    def whole(self) -> list[str]:
+        """Those whose book can be trusted at present."""
+        return [native for native, kept in self._kept.items() if kept.book.synced]
+
     def take(self, depths: Iterable[Depth], now: float) -> None:
         """Apply what was journaled, in that order."""
         for depth in depths:

@@ -70,7 +70,10 @@ def play(scripts: Sequence[Script], folder: Path, cut: tuple[int, int] | None = 
             assert recorder.poll() is None, out.read_text()[-4000:]
             for _ in range(2):  # whole for a second: a snapshot of the book is due in each
                 told, since = folder / "data" / "status" / "recorder.json", time.time_ns() + 10**9
-                wait_for(partial(_whole, told, since), "every gap was closed and every book whole", 30)
+                try:
+                    wait_for(partial(_whole, told, since), "every gap was closed and every book whole", 30)
+                except AssertionError as error:
+                    raise AssertionError(f"{error}\n{told.read_text()}\n{out.read_text()[-4000:]}") from None
             recorder.send_signal(signal.SIGTERM)
             assert recorder.wait(60) == 0, out.read_text()[-4000:]
             command = [sys.executable, "-m", "tapeflow", "run", "--until-end"]

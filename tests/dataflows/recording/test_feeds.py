@@ -273,6 +273,7 @@ def test_with_two_sockets_each_keeps_a_book_and_the_loss_of_one_is_no_gap(
                 one, two = station(recorder).lines
                 made.send("book", i=9, p=8, to=made.sockets[0])
                 await until(lambda: (one.breaks, two.breaks) == (1, 0))
+                assert told(recorder)["books_broken"] == [], "the other socket has it"
                 made.sockets[0].transport.abort()
                 await until(lambda: one.reconnects == 1)
                 made.cut()
