@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, database=None)
+settings.load_profile("steady")  # a run tells of the code, not of the draw; `make soak` draws anew
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real recordings, kept outside the project."""
