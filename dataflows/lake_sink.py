@@ -33,8 +33,8 @@ class Arrival(NamedTuple):
     flush: bool = False
 
 
-Report = Callable[[Arrival, list[str]], None]
-"""Called when a snapshot has become durable: with the last arrival that it covers, and the tables committed."""
+Report = Callable[[Arrival, dict[str, int]], None]
+"""Called when a snapshot has become durable: with the last arrival that it covers, and how many files each table got."""
 
 
 class Plan(NamedTuple):

@@ -18,8 +18,10 @@ from pipelines.store.journal import behind
 from pipelines.store.retention import publish_consumed
 
 COMMITS = Counter("tapeflow_commits", "Commits to a table of the lake", ["table"])
+FILES = Counter("tapeflow_files", "Files committed to a table of the lake", ["table"])
 FRAMES = Gauge("tapeflow_frames", "Frames decoded since the flow's state began")
 IGNORED = Gauge("tapeflow_ignored_frames", "Frames that are neither data nor fault (acks, pongs), since the flow's state began")
+UNREADABLE = Gauge("tapeflow_decode_failures", "What could not be decoded of frames since the flow's state began", ["venue"])
 ROWS = Gauge("tapeflow_rows", "Rows made since the flow's state began, committed or about to be", ["table"])
 SYNCED = Gauge("tapeflow_books_synced", "Instruments with a sound book")
 RESYNCS = Gauge("tapeflow_book_resyncs", "Books built anew since the flow's state began")
@@ -46,6 +48,8 @@ class Progress:
         self.engine = engine
         FRAMES.set(engine.counts["frames"])
         IGNORED.set(engine.counts["ignored"])
+        for venue in engine.venues:
+            UNREADABLE.labels(venue).set(engine.counts[f"faults of {venue}"])
         for table in TABLES:
             ROWS.labels(table).set(engine.counts[f"rows of {table}"])
         SYNCED.set(engine.feeds.books.synced)
@@ -53,10 +57,11 @@ class Progress:
         QUARANTINED.set(engine.counts["quarantined"])
         DUPLICATES.set(engine.counts["duplicates"])
 
-    def report(self, covered: Arrival, committed: list[str]) -> None:
+    def report(self, covered: Arrival, committed: dict[str, int]) -> None:
         """Publish how far a durable snapshot came."""
-        for table in committed:
+        for table, files in committed.items():
             COMMITS.labels(table).inc()
+            FILES.labels(table).inc(files)
         now = time.monotonic()
         epoch, self.epoch_at = now - self.epoch_at, now
         EPOCH.set(epoch)

@@ -254,6 +254,7 @@ class Engine:
         decoded = venue_named(venue).decode(payload, self.tape_of(venue))
         self.counts["frames"] += where.size
         self.counts["ignored"] += decoded.ignored
+        self.counts[f"faults of {venue}"] += len(decoded.faults)
         if not whole:
             decoded.rows["frame"] = where[decoded.rows["frame"]]
             decoded = placed(decoded, where)

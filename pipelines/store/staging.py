@@ -108,9 +108,12 @@ class Staging:
             "tail": {t: list(c) for t, c in self.tail.items()},
         }
 
-    def publish(self) -> list[str]:
-        """Commit what the last snapshot marked as due; return the tables. To be called once that snapshot is durable."""
-        done = list(self.due)
+    def publish(self) -> dict[str, int]:
+        """Commit what the last snapshot marked as due; return how many files of which tables.
+
+        To be called once that snapshot is durable.
+        """
+        done = {table: len(files) for table, (_, files) in self.due.items()}
         if done:
             self.before_commit(self.due_files())
         for table, (seq, files) in self.due.items():

@@ -33,10 +33,10 @@ def test_rows_are_seen_once_their_snapshot_is_safe_and_due(tmp_path: Path) -> No
     here.add("alerts", rows(ALERTS, 2))
     here.snapshot("epoch")
     assert stored(tmp_path, "alerts") == 0
-    assert here.publish() == ["alerts"]
+    assert here.publish() == {"alerts": 1}
     assert (stored(tmp_path, "alerts"), stored(tmp_path)) == (2, 0)
     here.snapshot("minute")
-    assert here.publish() == ["trades"]
+    assert here.publish() == {"trades": 1}
     assert stored(tmp_path) == 7
 
 
