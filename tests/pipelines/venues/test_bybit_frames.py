@@ -350,12 +350,14 @@ def test_an_answer_that_holds_no_trades_is_a_fault(body: bytes) -> None:
     assert (fault.symbol, fault.reason.split(":")[0]) == ("BTCUSDT", "REST answer was malformed")
 
 
+FORMS = [
+    *(trades(LINEAR, SPOT), trades(LINEAR), ACK, REFUSED, PONG, OPTION_PONG),
+    *(book([["1", "2"], ["3", "0"]], [["4", "5"]], cts=T), book([["1", "2"]], [["4", "5"]], 7, "snapshot", "1")),
+    *(push("allLiquidation.BTCUSDT", [FORCED, FORCED]), push("tickers.BTCUSDT", TICKER, cs=1)),
+    push("kline.1.BTCUSDT", [{"start": T, "open": "91240.5", "confirm": False}]),
+]
+
+
 def test_damaged_frames_raise_nothing_and_none_is_lost() -> None:
-    frames = [
-        *(trades(LINEAR, SPOT), trades(LINEAR), ACK, REFUSED, PONG, OPTION_PONG),
-        *(book([["1", "2"], ["3", "0"]], [["4", "5"]], cts=T), book([["1", "2"]], [["4", "5"]], 7, "snapshot", "1")),
-        *(push("allLiquidation.BTCUSDT", [FORCED, FORCED]), push("tickers.BTCUSDT", TICKER, cs=1)),
-        push("kline.1.BTCUSDT", [{"start": T, "open": "91240.5", "confirm": False}]),
-    ]
-    outcome = endure(venue("bybit-linear"), frames, 20_000)
+    outcome = endure(venue("bybit-linear"), FORMS, 20_000)
     assert all(outcome[name] > 100 for name in ("rows", "quotes", "depths", "liquidations", "fundings", "faults", "ignored"))

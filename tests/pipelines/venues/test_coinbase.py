@@ -347,10 +347,15 @@ def test_nothing_is_known_to_be_recorded_so_nothing_is_verified() -> None:
     assert COINBASE.rules.verified == frozenset()
 
 
+FORMS = [
+    *(frame(MATCH), frame(MATCH, type="last_match"), frame(TICKER), frame(SNAPSHOT), frame(UPDATE), frame(HEARTBEAT)),
+    b'{"type":"error","message":"x","reason":"y"}',
+]
+
+
 def test_mutated_frames_are_all_accounted_for() -> None:
-    frames = [frame(MATCH), frame(MATCH, type="last_match"), frame(TICKER), frame(SNAPSHOT), frame(UPDATE), frame(HEARTBEAT)]
-    outcome = endure(COINBASE, [*frames, b'{"type":"error","message":"x","reason":"y"}'], 20_000)
-    assert_a_glance_agrees(COINBASE, frames)
+    outcome = endure(COINBASE, FORMS, 20_000)
+    assert_a_glance_agrees(COINBASE, FORMS)
     assert outcome["rows"] > 1000
     assert outcome["depths"] > 1000
     assert outcome["faults"] > 1000

@@ -344,17 +344,19 @@ def test_the_documented_frames() -> None:
     assert np.isin(repaired.rows["side"], -1).all()
 
 
+FORMS = [
+    trades({}, {"trade_id": "998200401"}),
+    trades({}, form="snapshot"),
+    frame("ticker", {"type": "update", "tickers": [TICKER]}),
+    book(*LEVELS, form="snapshot"),
+    book(*LEVELS),
+    frame("heartbeats", {"current_time": "x", "heartbeat_counter": 3}),
+    frame("subscriptions", {"subscriptions": {"level2": ["BTC-USD"]}}),
+    b'{"type":"error","message":"channel is not supported"}',
+]
+
+
 def test_mutated_frames_are_all_accounted_for() -> None:
-    frames = [
-        trades({}, {"trade_id": "998200401"}),
-        trades({}, form="snapshot"),
-        frame("ticker", {"type": "update", "tickers": [TICKER]}),
-        book(*LEVELS, form="snapshot"),
-        book(*LEVELS),
-        frame("heartbeats", {"current_time": "x", "heartbeat_counter": 3}),
-        frame("subscriptions", {"subscriptions": {"level2": ["BTC-USD"]}}),
-        b'{"type":"error","message":"channel is not supported"}',
-    ]
-    outcome = endure(ADVANCED, frames, 20_000)
-    assert_a_glance_agrees(ADVANCED, frames)
+    outcome = endure(ADVANCED, FORMS, 20_000)
+    assert_a_glance_agrees(ADVANCED, FORMS)
     assert min(outcome["rows"], outcome["depths"], outcome["quotes"], outcome["faults"]) > 500

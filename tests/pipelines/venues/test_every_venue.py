@@ -1,4 +1,4 @@
-"""What must hold of every venue; one that is added to `VENUES` is held to it without a line here."""
+"""What must hold of every venue; one that is added to `VENUES` is held to it, and adds its frames to `FORMS`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,31 @@ from pipelines import settings
 from pipelines.market import Instrument
 from pipelines.venues import VENUES
 from pipelines.venues.venue import Stream, Venue
-from tests.pipelines.venues.mutations import check
+from tests.pipelines.venues import (
+    test_binance_mutations,
+    test_bybit_frames,
+    test_coinbase,
+    test_coinbase_advanced,
+    test_kraken,
+    test_okx_frames,
+)
+from tests.pipelines.venues.mutations import check, endure
 
 STAND_IN = "http://127.0.0.1:8765"
 GARBAGE = (
     *(b"", b"garbage", b"null", b"[]", b"{}", b"[1,", b"\xff\xfe", b'"x"', b"1e308", b"[" * 20_000, b"{}{}", b"pong", b"ping"),
     *(b'{"type":"match"}', b'{"channel":"trade"}', b'{"topic":"x"}', b'{"arg":{"channel":"trades"},"data":[{}]}'),
 )
+FORMS = {
+    **dict.fromkeys(("binance-spot", "binance-usdm", "demo"), test_binance_mutations.FORMS),
+    "binance-coinm": [form.replace(b'"st":1', b'"st":2') for form in test_binance_mutations.FORMS],
+    **dict.fromkeys(("bybit-spot", "bybit-linear", "bybit-inverse"), test_bybit_frames.FORMS),
+    "coinbase": test_coinbase.FORMS,
+    "coinbase-advanced": test_coinbase_advanced.FORMS,
+    "kraken": test_kraken.FORMS,
+    "okx": test_okx_frames.FRAMES,
+}
+"""A frame of each form that a venue sends."""
 each = pytest.mark.parametrize("venue", VENUES.values(), ids=list(VENUES))
 
 
@@ -88,6 +106,23 @@ def test_requests_stand_under_the_venues_own_url(venue: Venue) -> None:
 @each
 def test_no_garbage_raises_or_disappears(venue: Venue) -> None:
     check(venue, GARBAGE)
+
+
+@each
+def test_its_forms_hold_each_of_its_feeds(venue: Venue) -> None:
+    """Else frames of that feed would not be damaged."""
+    decoded = venue.decode(FORMS[venue.name], venue.rules.tape)
+    found = {"trades": decoded.rows.size, "quotes": decoded.quotes.size, "book": len(decoded.depths)}
+    found |= {"liquidations": len(decoded.liquidations), "funding": len(decoded.fundings)}
+    assert all(found[feed] for feed in venue.rules.feeds)
+
+
+@pytest.mark.soak
+@each
+def test_a_million_mutated_frames_are_all_accounted_for(venue: Venue) -> None:
+    outcome = endure(venue, FORMS[venue.name], 1_000_000, 1)
+    outcome += endure(venue, FORMS[venue.name], 100_000, 2, "fill" if venue.rules.tape == "agg" else "agg")
+    assert min(outcome["rows"], outcome["depths"], outcome["faults"], outcome["ignored"]) > 10_000
 
 
 @each

@@ -362,15 +362,17 @@ def test_the_documented_frames() -> None:
     assert KRAKEN.parse_klines(answers["rest.OHLC"])["fills"].to_pylist() == [301]
 
 
+FORMS = [
+    trades(trade(7), trade(8)),
+    trades(trade(7), form="snapshot"),
+    TICKER,
+    book([("99.0", "2.0")], [("100.0", "1.0")], 5, "snapshot"),
+    book([("99.0", "0.0")], [], 5),
+    *(ACK, ERROR, PONG, b'{"channel":"heartbeat"}'),
+]
+
+
 def test_mutated_frames_are_all_accounted_for() -> None:
-    frames = [
-        trades(trade(7), trade(8)),
-        trades(trade(7), form="snapshot"),
-        TICKER,
-        book([("99.0", "2.0")], [("100.0", "1.0")], 5, "snapshot"),
-        book([("99.0", "0.0")], [], 5),
-        *(ACK, ERROR, PONG, b'{"channel":"heartbeat"}'),
-    ]
-    outcome = endure(KRAKEN, frames, 20_000)
+    outcome = endure(KRAKEN, FORMS, 20_000)
     assert min(outcome["rows"], outcome["depths"], outcome["quotes"], outcome["faults"]) > 300
-    assert_a_glance_agrees(KRAKEN, frames)
+    assert_a_glance_agrees(KRAKEN, FORMS)
