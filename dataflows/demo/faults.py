@@ -4,7 +4,12 @@
 |---|---|---|
 | cut | seconds | sockets are torn down, new ones refused (503); REST goes on |
 | stall | seconds | sockets open now send nothing, not even pongs; what they miss is lost to them |
+| refuse | seconds | what a socket asks to subscribe to is refused with an error frame, and does not come |
+| limit | seconds | new sockets and REST are answered 429, with Retry-After |
+| ban | seconds | the same with 418 |
+| forbid | seconds | the same with 403, without Retry-After |
 | duplicates | count | the next trades are sent twice |
+| resent | count | the next socket to subscribe to trades is sent that many of the past first |
 | reorder | count | the next pairs of neighbours are swapped |
 | missing | count | the next trades are not sent; REST has them |
 | unfillable | count | the next trades are not sent, and REST lacks them too, until the exchange restarts |
@@ -17,6 +22,7 @@ Seconds are the wall clock's. Those on trades strike one trade stream, whichever
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,17 +33,25 @@ from dataflows.demo.tape import Frame
 DEFAULTS = {
     "cut": ("seconds", 10.0),
     "stall": ("seconds", 10.0),
+    "refuse": ("seconds", 10.0),
+    "limit": ("seconds", 10.0),
+    "ban": ("seconds", 10.0),
+    "forbid": ("seconds", 10.0),
     "duplicates": ("count", 5.0),
+    "resent": ("count", 100.0),
     "reorder": ("count", 5.0),
     "missing": ("count", 5.0),
     "unfillable": ("count", 5.0),
-    "garbage": ("count", 12.0),
+    "garbage": ("count", 15.0),
     "late": ("seconds", 5.0),
     "skew": ("milliseconds", 1300.0),
 }
 """The unit and default of each kind's value."""
 
 LARGEST = 1e7
+REFUSALS = {"limit": 429, "ban": 418, "forbid": 403}
+"""The HTTP status of each kind that turns away whoever knocks."""
+
 _SPEC = re.compile(r"([a-z]+)@(\d+(?:\.\d+)?)(?::(-?\d+(?:\.\d+)?))?(?::([A-Za-z0-9_-]+))?")
 
 
@@ -101,21 +115,40 @@ class _Strike:
 
 
 class Faults:
-    """The faults scheduled and under way; `now` is always in seconds from the start."""
+    """The faults scheduled and under way; `now` is always in seconds from the start.
+
+    Attributes
+    ----------
+    until : dict of str to float
+        When the faults end that last a while on the exchange as a whole, by kind.
+    resent : int
+        How many trades of the past the next socket is sent.
+    lost : set of (str, int)
+        Trades (native name, id) that REST lacks.
+    """
 
     def __init__(self, scheduled: list[Fault]) -> None:
         self._scheduled = sorted(scheduled, key=lambda item: item.at)
         self._strikes: list[_Strike] = []
         self._late: list[tuple[float, str, Frame]] = []
-        self.refuse_until = 0.0
+        self.until: dict[str, float] = {}
+        self.resent = 0
         self.lost: set[tuple[str, int]] = set()
-        """Trades (native name, id) that REST lacks."""
 
     def due(self, now: float) -> list[Fault]:
         """Return, once, the scheduled faults whose time has come."""
         count = sum(item.at <= now for item in self._scheduled)
         due, self._scheduled = self._scheduled[:count], self._scheduled[count:]
         return due
+
+    def lasts(self, kind: str, now: float) -> bool:
+        """Say whether a fault that lasts a while is under way."""
+        return now < self.until.get(kind, 0.0)
+
+    def turned_away(self, now: float) -> tuple[int, int] | None:
+        """Return the HTTP status that is answered to whoever knocks, and the seconds until that ends; None: they come in."""
+        kind = next((kind for kind in REFUSALS if self.lasts(kind, now)), None)
+        return None if kind is None else (REFUSALS[kind], math.ceil(self.until[kind] - now))
 
     def strike(self, item: Fault) -> None:
         """Begin a fault on trades."""
@@ -162,15 +195,25 @@ def _replaced(pattern: str, value: str) -> Callable[[str], Frame]:
     return lambda data: Frame(-1, re.sub(pattern, value, data, count=1))
 
 
+def _forced_order(data: str) -> str:
+    """Return a liquidation, of the instrument of a trade, on a side that there is not."""
+    native = data.partition('"s":"')[2].partition('"')[0]
+    order = f'{{"s":"{native}","S":"HOLD","o":"LIMIT","f":"IOC","q":"1","p":"1","ap":"1","X":"FILLED","l":"1","z":"1","T":1}}'
+    return f'{{"stream":"{native.lower()}@forceOrder","data":{{"e":"forceOrder","E":1,"o":{order}}}}}'
+
+
 GARBAGE: tuple[Callable[[str], Frame], ...] = (
     lambda _: Frame(-1, "this is no JSON {", bare=True),
     lambda data: Frame(-1, data[: len(data) // 2], bare=True),
     lambda _: Frame(-1, b"\xff\xfe\x00\x01", bare=True),
     _replaced(r'"e":"\w+"', '"e":"surprise"'),
     _replaced(r'"m":\w+', '"m":"surprise"'),
+    lambda data: Frame(-1, _forced_order(data), bare=True),
     _replaced(r'"p":"[^"]*"', '"p":"0"'),
     _replaced(r'"p":"[^"]*"', '"p":"-1"'),
+    _replaced(r'"p":"[^"]*"', '"p":"1e308"'),
     _replaced(r'"q":"[^"]*"', '"q":"1e308"'),
+    _replaced(r'"q":"[^"]*"', '"q":"-1"'),
     _replaced(r'"q":"[^"]*"', '"q":"NaN"'),
     _replaced(r'"p":"[^"]*"', '"p":NaN'),
     _replaced(r'"p":"[^"]*",', ""),

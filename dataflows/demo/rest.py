@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import http
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -29,6 +30,14 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     headers: dict[str, str]
+
+
+def turned_away(status: int, seconds: int) -> Answer:
+    """Return what is answered to whoever is turned away for so long: a 403 comes from the firewall, and says nothing."""
+    if status == http.HTTPStatus.FORBIDDEN:
+        return Answer(status, b"<html><head><title>403 Forbidden</title></head></html>", {"Content-Type": "text/html"})
+    error = {"code": -1003, "msg": "Way too many requests; turned away on request."}
+    return Answer(status, msgspec.json.encode(error), {"Retry-After": str(seconds)})
 
 
 class _RefusedError(Exception):

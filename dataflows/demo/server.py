@@ -20,11 +20,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from dataflows.demo import faults as trouble
+from dataflows.demo import wire
 from dataflows.demo.clock import Clock
 from dataflows.demo.faults import Fault, Faults
 from dataflows.demo.market import Market
 from dataflows.demo.playback import Recording
-from dataflows.demo.rest import Answer, Rest
+from dataflows.demo.rest import Answer, Rest, turned_away
 from dataflows.demo.subscriptions import Session, control, session
 from dataflows.demo.tape import MINUTE_MS, Frame, Tape
 from pipelines.settings import SettingsError
@@ -65,6 +66,7 @@ class Exchange:
         self._rest = Rest(tape, clock, self._faults)
         self._clients: dict[ServerConnection, Session] = {}
         self._stalled: set[ServerConnection] = set()
+        self._asked = {"rest": 0, "handshakes": 0}
         self._began = time.monotonic()
 
     @contextlib.asynccontextmanager
@@ -101,7 +103,12 @@ class Exchange:
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request over HTTP, or return None to go on as a WebSocket."""
         path = urlsplit(request.path).path
-        if path.startswith("/fapi/"):
+        rest = path.startswith("/fapi/")
+        if rest or session(request.path) is not None:
+            self._asked["rest" if rest else "handshakes"] += 1
+            if (refused := self._faults.turned_away(self._now())) is not None:
+                return _response(turned_away(*refused))
+        if rest:
             return _response(await asyncio.to_thread(self._rest.answer, request.path))
         if path == "/demo/fault":
             return _response(self._requested(dict(parse_qsl(urlsplit(request.path).query))))
@@ -109,7 +116,7 @@ class Exchange:
             return _response(self._status())
         if session(request.path) is None:
             return connection.respond(http.HTTPStatus.NOT_FOUND, f"no such path: {path}\n")
-        if self._now() < self._faults.refuse_until:
+        if self._faults.lasts("cut", self._now()):
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "cut off on request\n")
         return None
 
@@ -128,7 +135,7 @@ class Exchange:
     def _status(self) -> Answer:
         now = self._clock.now_ms()
         last = {native: self._tape.unpublished(native, now) - 1 for native in self._tape.listings}
-        return Answer(200, msgspec.json.encode({"time": now, "last": last, "clients": len(self._clients)}), {})
+        return Answer(200, msgspec.json.encode({"time": now, "last": last, "clients": len(self._clients), **self._asked}), {})
 
     async def _client(self, connection: ServerConnection) -> None:
         """Take a client's control messages until it leaves."""
@@ -144,13 +151,29 @@ class Exchange:
                 message = await connection.recv()
                 now = int(time.monotonic())
                 second, count = now, count + 1 if now == second else 1
-                await connection.send(control(message, asked.streams))
+                before = set(asked.streams)
+                await connection.send(control(message, asked.streams, refusing=self._faults.lasts("refuse", self._now())))
+                for past in self._past(asked, asked.streams - before):
+                    await connection.send(past)
             await connection.close(1008, "Too many requests")
         except ConnectionClosed:
             pass
         finally:
             del self._clients[connection]
             self._stalled.discard(connection)
+
+    def _past(self, asked: Session, fresh: set[str]) -> list[str]:
+        """Return the trades of the past that a client is sent on subscribing: by default none."""
+        streams = sorted(name for name in fresh if name.endswith("@aggTrade") and asked.carries(name))
+        count, self._faults.resent = (self._faults.resent, 0) if streams else (0, self._faults.resent)
+        sent: list[str] = []
+        for stream in streams if count else ():
+            listing = self._tape.listings.get(stream.partition("@")[0].upper())
+            if listing is not None:
+                stop = self._tape.unpublished(listing.native, self._clock.now_ms())
+                past = wire.agg_trades(listing, self._tape.trades(listing.native, stop - count, stop))
+                sent += [_wrapped(stream, frame) if asked.combined else str(frame.data) for frame in past]
+        return sent
 
     async def _publish(self) -> None:
         """Send what is due, tick by tick; draw ahead off the event loop."""
@@ -181,7 +204,7 @@ class Exchange:
         raw = [c for c, asked in carried if not asked.combined]
         for frame in frames if carried else ():
             broadcast(raw, frame.data)
-            broadcast(combined, frame.data if frame.bare else f'{{"stream":"{stream}","data":{frame.data!s}}}')
+            broadcast(combined, frame.data if frame.bare else _wrapped(stream, frame))
 
     def _now(self) -> float:
         return time.monotonic() - self._began
@@ -190,13 +213,17 @@ class Exchange:
         log.info("fault", kind=fault.kind, value=fault.value, symbol=fault.symbol)
         match fault.kind:
             case "cut":
-                self._faults.refuse_until = self._now() + fault.value
+                self._faults.until["cut"] = self._now() + fault.value
                 for connection in self._clients:
                     connection.transport.abort()
             case "stall":
                 self._stall(list(self._clients), fault.value)
             case "skew":
                 self._clock.step(fault.value)
+            case "refuse" | "limit" | "ban" | "forbid":
+                self._faults.until[fault.kind] = self._now() + fault.value
+            case "resent":
+                self._faults.resent = int(fault.value)
             case _:
                 self._faults.strike(fault)
 
@@ -211,6 +238,10 @@ class Exchange:
         if connection in self._stalled:
             self._stalled.discard(connection)
             connection.transport.resume_reading()
+
+
+def _wrapped(stream: str, frame: Frame) -> str:
+    return f'{{"stream":"{stream}","data":{frame.data!s}}}'
 
 
 def _known(fault: Fault, tape: Tape) -> None:

@@ -60,10 +60,10 @@ class _Message(msgspec.Struct):
     params: list[str] | None = None
 
 
-def control(message: str | bytes, streams: set[str]) -> str:
+def control(message: str | bytes, streams: set[str], *, refusing: bool = False) -> str:
     """Carry out a control message on `streams` and return the answer.
 
-    A stream of an unknown name is acknowledged like any other, and stays silent.
+    A stream of an unknown name is acknowledged like any other, and stays silent; while `refusing` every stream is refused.
     """
     try:
         request = msgspec.json.decode(message, type=_Message)
@@ -74,6 +74,8 @@ def control(message: str | bytes, streams: set[str]) -> str:
     names = request.params or []
     match request.method:
         case "SUBSCRIBE":
+            if refusing:
+                return _error(2, "Invalid request: refused on request", request.id)
             if len(streams | set(names)) > _MOST_STREAMS:
                 return _error(2, f"Invalid request: more than {_MOST_STREAMS} streams", request.id)
             streams.update(names)

@@ -343,8 +343,8 @@ def test_garbage_comes_between_trades_that_are_whole() -> None:
                     data = json.loads(frame)["data"]
                     assert data["m"] in (True, False)
                     assert data["e"] == "aggTrade"
-                    assert float(data["p"]) > 0
-                    assert float(data["q"]) < 1e300
+                    assert 0 < float(data["p"]) < 1e300
+                    assert 0 < float(data["q"]) < 1e300
                     assert "pad" not in data
                     good.append(data["a"])
                 except (ValueError, KeyError, AssertionError):
@@ -366,6 +366,57 @@ def test_a_late_trade_is_held_back() -> None:
             assert skipped == 2
             assert back < -20
             assert sorted(sent) == list(range(sent[0], sent[0] + len(sent)))
+
+    serving(test)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("limit", 429), ("ban", 418), ("forbid", 403)])
+def test_whoever_knocks_can_be_turned_away_while_open_sockets_go_on(kind: str, status: int) -> None:
+    async def test(peer: Peer) -> None:
+        async with peer.socket("/market/stream", BTC) as ws:
+            await peer.get(f"/demo/fault?kind={kind}&seconds=1000")
+            with pytest.raises(InvalidStatus) as refused:
+                async with peer.socket():
+                    pass
+            answers = refused.value.response, await peer.http.get("/fapi/v1/time")
+            assert [a.status_code for a in answers] == [status, status]
+            waits = [a.headers.get("Retry-After") for a in answers]
+            assert waits == ([None, None] if status == 403 else ["1000", "1000"])
+            counts = await peer.get("/demo/status")
+            assert (counts["handshakes"], counts["rest"]) == (2, 1)
+            sent = await ids(ws, 50)
+            assert sent == list(range(sent[0], sent[0] + 50))
+            await peer.get(f"/demo/fault?kind={kind}&seconds=0.001")
+        while (await peer.http.get("/fapi/v1/time")).status_code != 200:
+            await asyncio.sleep(0.01)
+
+    serving(test)
+
+
+def test_a_subscription_can_be_refused() -> None:
+    async def test(peer: Peer) -> None:
+        await peer.get("/demo/fault?kind=refuse&seconds=1000")
+        async with peer.socket() as ws:
+            await ws.send(json.dumps({"method": "SUBSCRIBE", "params": [BTC], "id": 1}))
+            assert json.loads(await ws.recv()) == {"code": 2, "msg": "Invalid request: refused on request", "id": 1}
+            await ws.send('{"method":"LIST_SUBSCRIPTIONS","id":2}')
+            assert json.loads(await ws.recv())["result"] == []
+
+    serving(test)
+
+
+def test_the_past_is_sent_again_to_the_next_socket_alone() -> None:
+    async def test(peer: Peer) -> None:
+        async with peer.socket("/market/stream", BTC) as ws:
+            first = await ids(ws, 50)
+            await peer.get("/demo/fault?kind=resent&count=30")
+            async with peer.socket("/market/stream", BTC) as other:
+                again = await ids(other, 60)
+            assert again[0] < first[-1] + 40, "it begins in the past"
+            assert set(again) == set(range(again[0], max(again) + 1))
+            async with peer.socket("/market/stream", BTC) as third:
+                assert (await ids(third, 1))[0] > again[29]
+            assert not odd_steps(await ids(ws, 50))
 
     serving(test)
 
