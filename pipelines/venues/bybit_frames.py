@@ -359,7 +359,8 @@ def decode_rest(body: bytes, native: str) -> Decoded:
     for part in reversed(range(len(page))):
         try:
             recent = msgspec.convert(page[part], _Recent)
-            trade = _Trade(recent.trade_id, int(recent.time), recent.symbol, recent.side, recent.size, recent.price, recent.block)
+            time = msgspec.convert(recent.time, _Time, strict=False)
+            trade = _Trade(recent.trade_id, time, recent.symbol, recent.side, recent.size, recent.price, recent.block)
             _take_trades(0, part, _Trades([trade]), found)
         except UNREADABLE as error:
             found.refused.append(_refused(0, part, page[part], _reason("trade", error)))

@@ -340,6 +340,13 @@ def test_a_bad_trade_over_rest_is_a_fault_at_its_place() -> None:
     assert sorted(f.part for f in decoded.faults) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("time", ["1" * 400, "9223372036854775808", "-1"], ids=["400 digits", "2^63", "-1"])
+def test_an_absurd_time_over_rest_is_a_fault(time: str) -> None:
+    decoded = decode_rest(recent(RECENT | {"time": time}, RECENT), "BTCUSDT")
+    assert np.count_nonzero(decoded.rows["kind"] == TRADE) == 1
+    assert len(decoded.faults) == 1
+
+
 @pytest.mark.parametrize(
     "body", [b"x", b"[]", b'{"retCode":10006,"retMsg":"Too many visits!","result":{}}', b'{"result":{"list":5}}']
 )
