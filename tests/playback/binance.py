@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -165,4 +166,33 @@ def recorded(venue: str, api: str, capture: Path) -> Binance:
     names = {frame.key.partition("@")[0].upper() for frame in found.frames}
     found.info = [row for row in found.info if row["symbol"] in names]
     found.symbols = sorted(names)
+    return found
+
+
+def told_as_aggregates(venue: str, api: str, capture: Path, listed: dict[str, Any], count: int) -> Binance:
+    """Return the first `count` frames of a capture of lines `<receive time> <frame>`, as the streams that we record.
+
+    Each single trade is told as an aggregate of its own under the same id, and the unthrottled depth as that of 100 ms.
+    """
+    native = listed["symbol"]
+    found = Binance(venue, api, [native], [])
+    found.info = [listed]
+    found.aggregates[native] = []
+    for line in chain.from_iterable(blocks(capture, 0, 4096)):
+        frame = json.loads(line.split(b" ", 1)[1])
+        if "stream" not in frame:
+            found.depth[native] = partial(_constant, frame)
+            continue
+        data, kind = frame["data"], frame["stream"].partition("@")[2]
+        if kind == "trade":
+            row = {"a": data["t"], "p": data["p"], "q": data["q"], "f": data["t"], "l": data["t"], "T": data["T"], "m": data["m"]}
+            found.aggregates[native].append(row)
+            kind, data = "aggTrade", {"e": "aggTrade", "E": data["E"], "s": native, **row}
+        elif kind == "depth@0ms":
+            kind = "depth@100ms"
+        stream = f"{native.lower()}@{kind}"
+        ms = data.get("E", found.frames[-1].ms if found.frames else 0)
+        found.frames.append(Frame(stream, json.dumps({"stream": stream, "data": data}, separators=(",", ":")), ms))
+        if len(found.frames) == count:
+            break
     return found
