@@ -9,7 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tapeflow.status import Status, duration, faults
+from tapeflow.status import Feed, Status
+from tapeflow.verdict import duration, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +37,11 @@ def show(status: Status) -> None:
     )
     console.print(
         _table(
-            ("feed", "connection", "last frame", "newest trade", "symbols"),
-            [(f.venue, "up" if f.connected else "down", _ago(f.age_s), _ago(f.lag_s), " ".join(f.symbols)) for f in status.feeds],
+            ("feed", "connection", "last frame", "newest trade", "symbols", "trouble"),
+            [
+                (f.venue, "up" if f.connected else "down", _ago(f.age_s), _ago(f.lag_s), " ".join(f.symbols), _trouble(f, status))
+                for f in status.feeds
+            ],
         )
     )
     console.print(_rest(status))
@@ -51,12 +55,25 @@ def show(status: Status) -> None:
         console.print("[green]all well[/]")
 
 
+def _trouble(feed: Feed, status: Status) -> str:
+    """Return how much is amiss with a feed; the lines at the end say what."""
+    gaps = sum(gap.venue == feed.venue for gap in status.gaps)
+    found = (
+        ("refused", len(feed.refused)),
+        ("silent", len(feed.silent_streams)),
+        ("without book", len(feed.books_broken)),
+        ("gaps open", gaps),
+    )
+    return ", ".join(f"{count} {what}" for what, count in found if count) or UNKNOWN
+
+
 def _rest(status: Status) -> str:
     disk = status.disk
     left = f", {duration(disk.days_left * 86_400)} left at the journal's growth" if disk.days_left is not None else ""
     parts = (
         f"gaps open {len(status.gaps)}",
         f"quarantined {status.quarantined:,}" if status.quarantined is not None else "no lake yet",
+        *([f"sheds {' '.join(sorted(status.shed.reasons))}"] if status.shed.reasons else []),
         f"backlog {_age(status.backlog_s)}",
         f"last seal {status.last_seal or 'none'}",
         f"disk {disk.free_bytes / 1e9:,.1f} GB free{left}",

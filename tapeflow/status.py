@@ -10,38 +10,36 @@ import datetime as dt
 import math
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from tapeflow.supervisor import Report, Standing
+from tapeflow.verdict import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pipelines.settings import Settings
 
 STALE_S = 30.0
 """A process whose status file is older than this hangs or is gone."""
 
-SILENT_S = 30.0
-"""A feed may go this long without a frame; the recorder itself finds a stalled socket within 5 s."""
-
-GAP_S = 600.0
-NEWS_FAILURES = 3
-BACKLOG_S = 60.0
-DISK_DAYS = 1.0
 SEAL_DUE = dt.timedelta(days=1, minutes=15)
 """After the start of a date; what is recorded of it is then complete."""
-SEAL_LATE = dt.timedelta(hours=24)
+OFFSET_S = 1.0
+"""Clocks further apart than this are worth a note; nothing is lost by it."""
 RESERVE = 0.05
 """The share of the disk below which the recorder sheds."""
 _GROWTH_DAYS = 1.0
 
 
 class Process(msgspec.Struct):
-    """A process of ours. `state` is starting, running, waiting (to be started again), refused, stopped, hung or dead."""
+    """A process of ours.
+
+    `state` is starting, running, waiting (to be started again), refused, stopped, suspended (by a signal), hung or dead.
+    """
 
     name: str
     state: str
@@ -55,6 +53,8 @@ class Feed(msgspec.Struct):
     """A venue's feed. `age_s`: since its last frame; `lag_s`: how old the newest trade is that the flow has stored.
 
     `silent_streams` were asked for and never came, like `quotes BTC-USDT`; `refused` is what the venue refuses, in its words.
+    `books_broken` are the instruments whose book no open socket has whole, `books_broken_s` for how long the first of them.
+    `clock_offset_s` is the least time from match to receipt of the last minutes: below 0 the venue's clock is ahead.
     """
 
     venue: str
@@ -64,10 +64,25 @@ class Feed(msgspec.Struct):
     lag_s: float | None
     silent_streams: list[str] = []
     refused: list[str] = []
+    reconnects: int = 0
+    books_broken: list[str] = []
+    books_broken_s: float | None = None
+    clock_offset_s: float | None = None
+
+
+class Shed(msgspec.Struct):
+    """What the recorder does not write at present: `level` is nothing, quotes (and books) or frames (all of them).
+
+    `reasons` tells why, by feed; `frames` counts those shed since the recorder began.
+    """
+
+    level: str = "nothing"
+    reasons: dict[str, str] = {}
+    frames: dict[str, int] = {}
 
 
 class Gap(msgspec.Struct):
-    """A gap that is open in the ledger."""
+    """A gap that is open: in the ledger, or so new that only the recorder knows of it."""
 
     venue: str
     symbol: str
@@ -118,6 +133,9 @@ class Status(msgspec.Struct):
     trades: int | None
     """Stored by the flow since its state began."""
     quarantined: int | None
+    duplicates: int | None
+    """Trades dropped since the flow's state began because their id had been seen."""
+    shed: Shed
     backlog_s: float | None
     backlog_bytes: int | None
     last_seal: str | None
@@ -145,81 +163,27 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
     """Gather the status at `now` (s since 1970); without `lake` only from the status files, which is quick and small."""
     up, recorder, flow = (_read(settings.data / "status" / f"{name}.json", now) for name in ("up", "recorder", "flow"))
     told = flow.content
-    stored = _lake(settings.lake_root, now) if lake else _Lake([], told.get("quarantined"), None, [])
+    clock = _clock(recorder, now)
+    stored = _lake(settings.lake_root, now, clock) if lake else _Lake([], told.get("quarantined"), None, [])
     return Status(
-        at=dt.datetime.fromtimestamp(now, dt.UTC),
+        at=_moment(now),
         data=str(settings.data),
         lake=settings.lake_root,
         processes=_processes(up, {"recorder": recorder, "flow": flow}, now),
         feeds=[_feed(venue, settings.venues[venue].symbols, recorder, told) for venue in settings.venues],
-        gaps=stored.gaps,
+        gaps=[*stored.gaps, *_noticed(recorder, clock, stored.gaps)],
         trades=told.get("rows", {}).get("trades"),
         quarantined=stored.quarantined,
+        duplicates=told.get("duplicates"),
+        shed=_shed(recorder),
         backlog_s=told.get("journal", {}).get("lag_s"),
         backlog_bytes=told.get("journal", {}).get("lag_bytes"),
         last_seal=stored.last_seal,
         unsealed=stored.unsealed,
         disk=_disk(settings.journal_dir, now),
         news=_news(recorder),
-        notes=_notes(told),
+        notes=[*_clocks(told), *_notes(told)],
     )
-
-
-def faults(status: Status) -> list[str]:
-    """Say what is wrong, a line each; exit status 1 of the command if there is any."""
-    found = [_down(p) for p in status.processes if p.state != "running"]
-    found += [_silence(f) for f in status.feeds if not f.connected or f.age_s is None or f.age_s > SILENT_S]
-    found += [f"feed {f.venue}: refused: {text}" for f in status.feeds for text in f.refused]
-    found += [f"feed {f.venue}: nothing has come of {', '.join(f.silent_streams)}" for f in status.feeds if f.silent_streams]
-    found += [
-        f"gap in {g.feed} of {g.venue} {g.symbol} open for {duration(g.age_s)}, since {g.since:%Y-%m-%d %H:%M:%S}"
-        for g in status.gaps
-        if g.age_s > GAP_S
-    ]
-    if status.backlog_s is not None and status.backlog_s > BACKLOG_S:
-        found.append(f"the flow is {duration(status.backlog_s)} behind the journal")
-    if status.disk.days_left is not None and status.disk.days_left < DISK_DAYS:
-        found.append(f"the disk is full in {duration(status.disk.days_left * 86_400)} at the journal's growth")
-    late = SEAL_LATE.total_seconds()
-    found += [f"{u.venue} {u.date} is not sealed, due for {duration(u.late_s)}" for u in status.unsealed if u.late_s > late]
-    failing = [n for n in status.news if n.failing >= NEWS_FAILURES]
-    found += [f"news feed {n.feed} has failed {n.failing} times in a row: {n.error}" for n in failing]
-    return found
-
-
-def headline(status: Status) -> str:
-    """Return one line on how it goes."""
-    running = sum(p.state == "running" for p in status.processes)
-    ages = [f.age_s for f in status.feeds if f.age_s is not None]
-    parts = [
-        f"{running} of {len(status.processes)} running",
-        f"{status.trades:,} trades" if status.trades is not None else "no trades yet",
-        f"last frame {duration(max(ages))} ago" if ages else "no frame yet",
-        f"backlog {duration(status.backlog_s)}" if status.backlog_s is not None else "",
-        f"{status.quarantined:,} quarantined" if status.quarantined else "",
-        *(p.name + " " + p.state for p in status.processes if p.state != "running"),
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it: `0.4 s`, `12 min`, `3.5 h`, `20 days`."""
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            value = seconds / size
-            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _down(process: Process) -> str:
-    if process.state == "stopped":
-        return f"{process.name} is stopped; `tapeflow up` starts it"
-    return f"{process.name} is {process.state}" + (f" (process {process.pid})" if process.pid else "")
-
-
-def _silence(feed: Feed) -> str:
-    last = "no frame yet" if feed.age_s is None else f"last frame {duration(feed.age_s)} ago"
-    return f"feed {feed.venue} is {'silent' if feed.connected else 'not connected'}, {last}"
 
 
 def _read(path: Path, now: float) -> _File:
@@ -244,6 +208,8 @@ def _supervised(child: Standing, own: _File | None, now: float) -> Process:
     state: str = child.state
     if state == "running" and not (child.pid and _alive(child.pid)):
         state = "dead"
+    elif state == "running" and child.pid and _suspended(child.pid):
+        state = "suspended"
     elif state == "running" and own and own.age > STALE_S and now - child.since > STALE_S:
         state = "hung"
     return Process(child.name, state, child.pid, child.restarts, now - child.since)
@@ -253,7 +219,8 @@ def _unsupervised(name: str, own: _File) -> Process:
     pid = own.content.get("pid")
     if pid is None or not _alive(pid):
         return Process(name, "stopped", None, 0, own.age if pid else None)
-    return Process(name, "running" if own.age <= STALE_S else "hung", pid, 0, None)
+    state = "suspended" if _suspended(pid) else "running" if own.age <= STALE_S else "hung"
+    return Process(name, state, pid, 0, None)
 
 
 def _alive(pid: int) -> bool:
@@ -266,32 +233,69 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def _suspended(pid: int) -> bool:
+    """Tell whether a signal suspended a process, where the system says so."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False
+
+
+def _clock(recorder: _File, now: float) -> float:
+    """Return the time on the recorder's clock, which in a demo may run faster; ours where there is none."""
+    at = recorder.content.get("at")
+    return at / 1e9 + recorder.age if at else now
+
+
 def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, Any]) -> Feed:
     """Tell of a venue's feed; its times are those of the recorder's clock, which in a demo may run faster."""
-    told = recorder.content.get("feeds", {}).get(venue, {})
-    clock = recorder.content.get("at", 0) / 1e9 + recorder.age
+    told, fresh = recorder.content.get("feeds", {}).get(venue, {}), recorder.age <= STALE_S
+    clock = _clock(recorder, 0.0)
     last = told.get("last_frame_ns")
     newest = [i["last_trade_ts"] for i in flow.get("instruments", []) if i["venue"] == venue and i["last_trade_ts"] > 0]
     return Feed(
         venue=venue,
         symbols=list(told.get("symbols", wanted)),
-        connected=bool(told.get("connected")) and recorder.age <= STALE_S,
+        connected=bool(told.get("connected")) and fresh,
         age_s=clock - last / 1e9 if last else None,
         lag_s=clock - max(newest) if newest and told else None,
-        silent_streams=list(told.get("silent_streams", [])),
-        refused=list(told.get("refused", [])),
+        silent_streams=list(told.get("silent_streams", [])) if fresh else [],
+        refused=list(told.get("refused", [])) if fresh else [],
+        reconnects=told.get("reconnects", 0),
+        books_broken=list(told.get("books_broken", [])),
+        books_broken_s=told.get("books_broken_s"),
+        clock_offset_s=None if (offset := flow.get("clock_offset_us", {}).get(venue)) is None else offset / 1e6,
     )
 
 
+def _shed(recorder: _File) -> Shed:
+    told = recorder.content.get("shed", {}) if recorder.age <= STALE_S else {}
+    return Shed(told.get("now", "nothing"), told.get("reasons", {}), told.get("frames", {}))
+
+
+def _noticed(recorder: _File, clock: float, known: Sequence[Gap]) -> list[Gap]:
+    """Return the gaps that the recorder told of and the ledger does not hold yet: the flow may be behind, or down."""
+    held = {(gap.venue, gap.symbol, gap.from_id) for gap in known}
+    return [
+        Gap(g["venue"], g["symbol"], "trades", _moment(clock - g["age"]), g["age"], g["from_id"], g["to_id"], g["reason"])
+        for g in recorder.content.get("gaps_open", [])
+        if (g["venue"], g["symbol"], g["from_id"]) not in held
+    ]
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
 def _news(recorder: _File) -> list[News]:
-    clock = recorder.content.get("at", 0) / 1e9 + recorder.age
+    clock = _clock(recorder, 0.0)
     return [
         News(name, f["items"], f["failing"], f["error"], clock - f["last_ok_ns"] / 1e9 if f["last_ok_ns"] else None)
         for name, f in recorder.content.get("news", {}).items()
     ]
 
 
-def _lake(root: str, now: float) -> _Lake:
+def _lake(root: str, now: float, clock: float) -> _Lake:
     from pipelines.store.lake import Lake, LakeError
 
     lake = Lake(root)
@@ -302,19 +306,19 @@ def _lake(root: str, now: float) -> _Lake:
     sealed = {(file.date, file.venue) for file in seals}
     last = max(sealed, default=None)
     return _Lake(
-        gaps=_open_gaps(lake, now),
+        gaps=_open_gaps(lake, clock),
         quarantined=sum(file.rows for file in quarantine),
         last_seal=f"{last[1]} {last[0]}" if last else None,
         unsealed=_unsealed({(file.date, file.venue) for file in coverage} - sealed, now) if sealed else [],
     )
 
 
-def _open_gaps(lake: Any, now: float) -> list[Gap]:
+def _open_gaps(lake: Any, clock: float) -> list[Gap]:
     import polars as pl
 
     rows = lake.table("gaps").filter(pl.col("status") == "open").sort("ts").collect().to_dicts()
     return [
-        Gap(r["venue"], r["symbol"], r["feed"], r["ts"], now - r["ts"].timestamp(), r["from_id"], r["to_id"], r["reason"])
+        Gap(r["venue"], r["symbol"], r["feed"], r["ts"], clock - r["ts"].timestamp(), r["from_id"], r["to_id"], r["reason"])
         for r in rows
     ]
 
@@ -339,6 +343,17 @@ def _disk(journal: Path, now: float) -> Disk:
     growth = sum(size for _, size in recent[1:]) / span * 86_400 if span > 0 else None
     spare = max(0.0, volume.free - RESERVE * volume.total)
     return Disk(volume.free, sum(size for _, size in stats), growth, spare / growth if growth else None)
+
+
+def _clocks(flow: dict[str, Any]) -> list[str]:
+    offsets = {venue: us / 1e6 for venue, us in flow.get("clock_offset_us", {}).items()}
+    return [
+        f"{venue}: its clock is {duration(-offset)} ahead of this machine's; bars close by its clock, and nothing is lost"
+        if offset < 0
+        else f"{venue}: trades come {duration(offset)} after their time: its clock is behind this machine's, or its line is slow"
+        for venue, offset in offsets.items()
+        if abs(offset) > OFFSET_S
+    ]
 
 
 def _notes(flow: dict[str, Any]) -> list[str]:

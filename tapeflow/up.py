@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING
 
 from assets import home
 from pipelines.settings import SettingsError, demo_settings, refuse_scaled_clock
-from tapeflow.status import gather, headline
+from tapeflow.status import gather
 from tapeflow.supervisor import Child, Supervisor
+from tapeflow.verdict import headline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -129,6 +129,11 @@ class Intake:
         return Shed.FRAMES if self._failed else max(self._disk, self._pressure)
 
     @property
+    def reasons(self) -> dict[Feed, str]:
+        """Why frames of a feed are shed at present."""
+        return {feed: reason for feed, (reason, _) in self._episodes.items()}
+
+    @property
     def behind(self) -> bool:
         """Whether frames wait to be written, or are shed."""
         return self.queued > 0 or self.shedding == Shed.FRAMES

@@ -72,6 +72,8 @@ class Station:
         Holes in tapes: `opened`, `closed` and, of these, `unfillable`.
     seen_at : dict of Stream to float
         When data was last seen.
+    broken_since : dict of str to float
+        Since when an instrument has had no sound book.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Station:
         self.gaps: Counter[str] = Counter()
         self.last_frame_ns = 0
         self.seen_at: dict[Stream, float] = {}
+        self.broken_since: dict[str, float] = {}
         self._latest: tuple[Sequence[bytes], int] = ((), 0)
         self._recorder = recorder
         self._live: dict[str, asyncio.Event] = {}
@@ -267,6 +270,12 @@ class Station:
         return recv_ns / 1e9 - int(rows["ts"].max()) / 1e6 if rows.size else None
 
     @property
+    def bookless(self) -> set[str]:
+        """The instruments whose book no open socket has; one that a route never brings may be whole on another."""
+        broken = {native for line in self.lines for native in line.books.broken}
+        return broken - {native for line in self.lines if line.opened.is_set() for native in line.books.whole}
+
+    @property
     def refused(self) -> list[str]:
         """What the venue refuses at present."""
         return [*self.sockets.refusals, *([self.rest.refused] if self.rest.refused else [])]
@@ -275,6 +284,8 @@ class Station:
 
     async def keep_books(self) -> None:
         """Ask for the books that are broken, one after the other."""
+        now = self._recorder.clock()
+        self.broken_since = {native: self.broken_since.get(native, now) for native in self.bookless}
         for line in list(self.lines):
             if line.opened.is_set():
                 for native in line.books.due(self._recorder.clock()):

@@ -26,7 +26,7 @@ def snapshot(intake: Intake, stations: dict[str, Station], now_ns: int, clock: f
             "written": intake.writer.written,
             "queued": intake.queued,
         },
-        "shed": {"now": intake.shedding.name.lower(), "frames": dict(intake.dropped)},
+        "shed": {"now": intake.shedding.name.lower(), "reasons": intake.reasons, "frames": dict(intake.dropped)},
     }
 
 
@@ -40,19 +40,14 @@ def _feed(station: Station, clock: float) -> dict[str, Any]:
         "reconnects": station.sockets.reconnects,
         "refused": station.refused,
         "silent_streams": sorted(f"{feed} {_symbol(station, native)}" for feed, native in station.sockets.delivery.silent),
-        "books_broken": sorted(_symbol(station, native) for native in _bookless(station)),
+        "books_broken": sorted(_symbol(station, native) for native in station.bookless),
+        "books_broken_s": _age(clock, min(station.broken_since.values(), default=None)),
         "book_resyncs": station.sockets.breaks,
         "symbols": {
             instrument.symbol: {"last_trade_age": _age(clock, station.seen_at.get(Stream("trades", native)))}
             for native, instrument in station.instruments.items()
         },
     }
-
-
-def _bookless(station: Station) -> set[str]:
-    """Return the instruments whose book no open socket has; one that a route never brings may be whole on another."""
-    broken = {native for line in station.lines for native in line.books.broken}
-    return broken - {native for line in station.lines if line.opened.is_set() for native in line.books.whole}
 
 
 def _symbol(station: Station, native: str) -> str:

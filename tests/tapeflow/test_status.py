@@ -6,7 +6,10 @@ import datetime as dt
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,10 +19,8 @@ from pipelines.settings import Settings, load
 from pipelines.store.lake import Lake
 from tapeflow import screen, status
 from tapeflow.cli import main
-from tapeflow.status import Status, faults, gather, headline
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tapeflow.status import Feed, Shed, Status, gather
+from tapeflow.verdict import duration, faults, headline
 
 NOW = dt.datetime(2026, 3, 4, 12, 0, tzinfo=dt.UTC)
 GONE = 2**22 + 1
@@ -174,15 +175,104 @@ def test_what_a_venue_refuses_and_what_never_came_are_told(house: House) -> None
     ]
 
 
+def test_books_that_are_broken_for_long(house: House) -> None:
+    feed = house.recorder["feeds"]["demo"]
+    feed |= {"books_broken": ["BTC-USDT"], "books_broken_s": 60.0}
+    assert faults(house.gather()) == []
+    feed["books_broken_s"] = 61.0
+    house.write("recorder", house.recorder)
+    found = house.gather()
+    assert found.feeds[0].books_broken == ["BTC-USDT"]
+    assert faults(found) == ["feed demo: no sound book of BTC-USDT for 61.0 s"]
+
+
+def test_shedding_is_told_with_its_reason(house: House) -> None:
+    house.recorder["shed"] = {
+        "now": "frames",
+        "reasons": {"quotes": "disk_low", "trades": "write_failed", "book": "disk_low"},
+        "frames": {"quotes": 7},
+    }
+    found = house.gather()
+    assert found.shed == Shed("frames", house.recorder["shed"]["reasons"], {"quotes": 7})
+    assert faults(found) == [
+        "the recorder sheds book, quotes: the disk is nearly full",
+        "the recorder sheds trades: the journal cannot be written",
+    ]
+    assert "sheds book, quotes, trades" in headline(found)
+
+
+def test_what_a_recorder_said_before_it_died_is_no_news(house: House) -> None:
+    house.recorder["feeds"]["demo"] |= {"silent_streams": ["trades BTC-USDT"], "refused": ["HTTP 429"]}
+    house.recorder["shed"] = {"now": "quotes", "reasons": {"quotes": "disk_low"}, "frames": {}}
+    house.write("recorder", house.recorder, age=31)
+    house.up["children"][0] = house.child("recorder", state="waiting", pid=None)
+    assert faults(house.gather()) == ["recorder is waiting", "feed demo is not connected, last frame 31.5 s ago"]
+
+
+def test_a_process_that_a_signal_suspended(house: House) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("the system does not say which process is suspended")
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        try:
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            house.up["children"][1] = house.child("flow", pid=process.pid)
+            assert faults(house.gather()) == [f"flow is suspended (process {process.pid})"]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("offset", "note"),
+    [
+        (-5.0, "its clock is 5.0 s ahead of this machine's"),
+        (5.0, "trades come 5.0 s after their time"),
+        (-0.9, None),
+        (0.9, None),
+    ],
+)
+def test_clocks_that_differ_are_noted(house: House, offset: float, note: str | None) -> None:
+    house.flow["clock_offset_us"] = {"demo": int(offset * 1e6)}
+    found = house.gather()
+    assert found.feeds[0].clock_offset_s == offset
+    assert [note in line for line in found.notes if note] == ([True] if note else [])
+    assert (len(found.notes), faults(found)) == (1 if note else 0, [])
+
+
+def test_a_gap_that_the_ledger_does_not_hold_yet(house: House) -> None:
+    known = {
+        "venue": "demo",
+        "symbol": "BTC-USDT",
+        "from_id": None,
+        "to_id": None,
+        "missing": 0,
+        "reason": "reconnect",
+        "age": 99.0,
+    }
+    house.recorder["gaps_open"] = [known, known | {"symbol": "ETH-USDT", "from_id": 7, "to_id": 9, "missing": 3, "age": 660.0}]
+    house.gap("open", minutes=1, as_of=1)
+    found = house.gather()
+    assert [(g.symbol, g.from_id, g.to_id, round(g.age_s)) for g in found.gaps] == [
+        ("BTC-USDT", None, None, 60),
+        ("ETH-USDT", 7, 9, 660),
+    ]
+    assert faults(found) == ["gap in trades of demo ETH-USDT open for 11 min, since 2026-03-04 11:49:00"]
+
+
 def test_a_clock_that_runs_faster_changes_no_age(house: House) -> None:
     """The demo's recorder may run on a scaled clock, far ahead of ours."""
     ahead = 86_400
     house.recorder["at"] += ahead * 10**9
     house.recorder["feeds"]["demo"]["last_frame_ns"] += ahead * 10**9
     house.flow["instruments"][0]["last_trade_ts"] += ahead
-    (feed,) = house.gather().feeds
+    house.recorder["gaps_open"] = [
+        {"venue": "demo", "symbol": "BTC-USDT", "from_id": 1, "to_id": 2, "missing": 2, "reason": "missing_ids", "age": 4.0}
+    ]
+    found = house.gather()
+    (feed,), (gap,) = found.feeds, found.gaps
     assert feed.age_s == pytest.approx(0.5, abs=1e-3)
     assert feed.lag_s == pytest.approx(2.0, abs=1e-3)
+    assert gap.since.timestamp() == pytest.approx(house.now + ahead - 4, abs=1e-3)
 
 
 def test_gaps(house: House) -> None:
@@ -275,7 +365,7 @@ def test_the_headline_names_what_is_down(house: House) -> None:
     [(0.04, "0.0 s"), (119, "119.0 s"), (120, "2.0 min"), (7199, "120 min"), (90_000, "25 h"), (1e7, "116 days")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert status.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_json_is_what_the_documentation_says(house: House) -> None:
@@ -283,15 +373,29 @@ def test_json_is_what_the_documentation_says(house: House) -> None:
     assert list(found) == [*Status.__struct_fields__, "faults"]
     assert found["at"] == "2026-03-04T12:00:00Z"
     assert found["processes"][0].keys() == {"name", "state", "pid", "restarts", "age_s"}
-    assert found["feeds"][0].keys() == {"venue", "symbols", "connected", "age_s", "lag_s", "silent_streams", "refused"}
+    assert set(found["feeds"][0]) == set(Feed.__struct_fields__)
+    assert found["shed"] == {"level": "nothing", "reasons": {}, "frames": {}}
     assert found["disk"].keys() == {"free_bytes", "journal_bytes", "journal_bytes_per_day", "days_left"}
 
 
 def test_the_screen_shows_it_all(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     house.gap("open", minutes=11, as_of=11)
+    house.recorder["feeds"]["demo"] |= {"refused": ["no"], "silent_streams": ["a", "b"], "books_broken": ["BTC-USDT"]}
+    house.recorder["shed"] = {"now": "quotes", "reasons": {"quotes": "disk_low", "book": "disk_low"}, "frames": {}}
     screen.show(house.gather())
-    shown = capsys.readouterr().out
-    wanted = ("recorder", "running", "BTC-USDT", "gaps open 1", "quarantined 0", "backlog 0.2 s", "last seal none", "! gap in")
+    shown = " ".join(capsys.readouterr().out.split())
+    wanted = (
+        "1 refused, 2 silent, 1 without book, 1 gaps open",
+        "sheds book quotes",
+        "recorder",
+        "running",
+        "BTC-USDT",
+        "gaps open 1",
+        "quarantined 0",
+        "backlog 0.2 s",
+        "last seal none",
+        "! gap in",
+    )
     assert [text for text in wanted if text not in shown] == []
 
 
