@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.http11 import Response
 
 from dataflows.recording import refusal
 from dataflows.recording.books import Books
@@ -178,15 +179,16 @@ class Connection:
                 self._wire = wire
                 return _End(await self._receive(wire))
         except InvalidStatus as error:
-            return self._turned_away(error.response.status_code, dict(error.response.headers.raw_items()))
+            return self._turned_away(error.response)
         except (OSError, TimeoutError, WebSocketException) as error:
             return _End(str(error) or type(error).__name__)
         except Exception as error:  # whatever it was, the feed goes on with a new socket
             log.exception("connection_failed", venue=self.venue.name, route=self.route.name)
             return _End(repr(error))
 
-    def _turned_away(self, status: int, headers: dict[str, str]) -> _End:
-        told = refusal.read(status, headers, self.venue.rules.too_many)
+    def _turned_away(self, answer: Response) -> _End:
+        status, headers = answer.status_code, {name.title(): value for name, value in answer.headers.raw_items()}
+        told = refusal.read(status, headers, bytes(answer.body or b""), self.venue.rules.too_many)
         if told is None:
             return _End(f"HTTP {status}")
         self.refusal = told.text

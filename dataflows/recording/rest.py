@@ -1,4 +1,4 @@
-"""REST requests within a budget of weight a minute, which several askers share."""
+"""REST requests within a budget of weight, which several askers share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from dataflows.recording import refusal
 from dataflows.recording.budget import Budget
 from pipelines.venues.venue import Request, Venue
 
-SHARE: Final = 0.5
-"""Share of the venue's allowance that is used: other programs may ask from the same address."""
 ATTEMPTS: Final = 4
 TIMEOUT_S: Final = 10.0
 log = structlog.get_logger(__name__)
@@ -29,7 +27,8 @@ class RestError(Exception):
     final : bool
         Asking again now is of no use.
     refused : bool
-        The venue does not serve this place or network; the host is not asked again for ten minutes.
+        The host is not asked again for some time, ten minutes or more: too much was asked, or the venue does not serve this
+        place or network.
     """
 
     def __init__(self, text: str, *, final: bool, refused: bool = False) -> None:
@@ -44,7 +43,7 @@ class Rest:
     Attributes
     ----------
     budget : Budget
-        Of weight; what of the venue's allowance is used.
+        Of weight; over time it uses half of the venue's allowance, for other programs may ask from the same address.
     refusals : int
         Answers that said too many requests, or not from here.
     """
@@ -52,7 +51,7 @@ class Rest:
     def __init__(self, venue: Venue, base: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.venue = venue
         self.base = (base or venue.rules.rest).rstrip("/")
-        self.budget = Budget(venue.rules.weight_per_minute * SHARE, 60, clock())
+        self.budget = Budget(*venue.rules.weight_window, clock())
         self.refusals = 0
         self._clock = clock
         self._refused: tuple[float, str] = (0.0, "")
@@ -105,25 +104,34 @@ class Rest:
     def _body(self, answer: httpx.Response) -> bytes:
         now, rules = self._clock(), self.venue.rules
         if (spent := answer.headers.get(rules.weight_header or "-", "")).isdecimal():
-            self.budget.spent(rules.weight_per_minute - float(spent), now)
-        status = answer.status_code
-        if status == 200:
+            self.budget.spent(rules.weight_window[0] - float(spent), now)
+        status, failure = answer.status_code, self.venue.parse_error(answer.content)
+        if status == 200 and failure is None:
             return answer.content
-        told = refusal.read(status, answer.headers, rules.too_many)
+        reason = answer.reason_phrase if failure is None or (failure.kind == "garbled" and status != 200) else failure.text
+        told = refusal.read(status, answer.headers, answer.content, rules.too_many)
+        if told is None and failure is not None and failure.kind == "busy":
+            told = refusal.busy(f"HTTP {status}: {reason}", answer.headers)
         if told is not None:
-            self.refusals += 1
-        if told is not None and not told.lasting:
-            self.budget.close(told.wait_s, now)
-            raise RestError(f"{self.venue.name}: {told.text}", final=False)
-        reason = self.venue.parse_error(answer.content[:4096]) or answer.reason_phrase
-        if told is not None:
+            raise self._turned_away(told, reason)
+        final = 400 <= status < 500 or (status == 200 and failure is not None and failure.kind == "error")
+        raise RestError(f"{self.venue.name}: {request_text(answer)}: HTTP {status}: {reason}", final=final)
+
+    def _turned_away(self, told: refusal.Refusal, reason: str) -> RestError:
+        """Leave the venue alone for as long as it wants; return what to raise."""
+        now, name = self._clock(), self.venue.name
+        self.refusals += 1
+        text = f"{name}: {told.text}"
+        if told.lasting:
             text = (
-                f"{self.venue.name}: {self.base} refuses this machine (HTTP {status}: {reason}); the venue does not serve "
-                f"this place or network: record another venue, or set endpoints.{self.venue.name} to a stand-in"
+                f"{name}: {self.base} refuses this machine ({told.text.partition(':')[0]}: {reason}); the venue does not serve "
+                f"this place or network: record another venue, or set endpoints.{name} to a stand-in"
             )
+        if told.long:
             self._refused = now + told.wait_s, text
-            raise RestError(text, final=True, refused=True)
-        raise RestError(f"{self.venue.name}: {request_text(answer)}: HTTP {status}: {reason}", final=400 <= status < 500)
+        else:
+            self.budget.close(told.wait_s, now)
+        return RestError(text, final=told.long, refused=told.long)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -25,7 +25,7 @@ from pipelines.tape import Decoded
 from pipelines.venues import binance_archive, binance_feeds, binance_frames, binance_names, binance_rest, binance_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 MAX_STREAMS: Final = 1024
@@ -55,7 +55,7 @@ class _Market(NamedTuple):
     api: str
     routes: dict[str, tuple[Feed, ...]]
     verified: frozenset[Feed]
-    weight_per_minute: int
+    weight_a_minute: int
     info_weight: int
     agg_weight: int
     book_weight: int
@@ -74,7 +74,7 @@ _MARKETS: Final = {
         "/api/v3",
         {"": ("trades", "quotes", "book")},
         frozenset({"trades", "quotes", "book"}),
-        weight_per_minute=6000,
+        weight_a_minute=6000,
         info_weight=20,
         agg_weight=4,
         book_weight=50,
@@ -86,7 +86,7 @@ _MARKETS: Final = {
         "/fapi/v1",
         _ROUTES,
         frozenset(FEEDS),
-        weight_per_minute=2400,
+        weight_a_minute=2400,
         info_weight=1,
         agg_weight=20,
         book_weight=20,
@@ -99,7 +99,7 @@ _MARKETS: Final = {
         "/dapi/v1",
         {**_ROUTES, "": FEEDS},
         frozenset({"quotes", "book"}),  # of trades, only single fills have been recorded
-        weight_per_minute=2400,
+        weight_a_minute=2400,
         info_weight=1,
         agg_weight=20,
         book_weight=20,
@@ -131,7 +131,7 @@ class Binance:
         market = _MARKETS[self.market]
         return Rules(
             rest=_DEMO_REST if self.name == "demo" else market.rest,
-            weight_per_minute=market.weight_per_minute,
+            weight_window=(market.weight_a_minute, 60.0),
             tape="agg",
             contiguous=True,
             feeds=frozenset(chain.from_iterable(market.routes.values())),
@@ -263,8 +263,8 @@ class Binance:
     def _request(self, name: str, weight: int, **params: str) -> Request:
         return Request(f"{_MARKETS[self.market].api}/{name}", params, weight)
 
-    def parse_error(self, body: bytes) -> str | None:
-        """Return what went wrong if a REST answer is an error, else None."""
+    def parse_error(self, body: bytes) -> Failure | None:
+        """See `Venue.parse_error`."""
         return binance_rest.parse_error(body)
 
     def parse_instruments(self, body: bytes) -> list[Instrument]:

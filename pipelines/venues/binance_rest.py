@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from pipelines.market import Instrument
 from pipelines.schema import TIME
-from pipelines.venues.columns import KLINES, UNREADABLE, microseconds
+from pipelines.venues.columns import KLINES, LATEST_US, MAX_ID, UNREADABLE, microseconds
+from pipelines.venues.venue import GARBLED, Failure
 
 
 class _Symbol(Struct):
@@ -34,20 +35,30 @@ class _ExchangeInfo(Struct):
     symbols: list[_Symbol]
 
 
-_KLINE = tuple[int, str, str, str, str, str, int, str, int, str, str, Any]
+_When = Annotated[int, msgspec.Meta(ge=0, lt=LATEST_US)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+_KLINE = tuple[_When, str, str, str, str, str, _When, str, _Count, str, str, Any]
 _VALUES = ("open", "high", "low", "close", "volume", "notional", "taker_buy_volume", "taker_buy_notional")
 _INVERSE_VALUES = ("open", "high", "low", "close", "contracts", "volume", "taker_buy_contracts", "taker_buy_volume")
 
 
-def parse_error(body: bytes) -> str | None:
-    """Return what went wrong if a REST answer is an error, else None."""
+class _Told(Struct):
+    code: Any = None
+    msg: Any = None
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+def parse_error(body: bytes) -> Failure | None:
+    """Return what went wrong if a REST answer is an error, else None; too many requests are told by the status."""
     try:
-        message = msgspec.json.decode(body)
+        told = _told.decode(body)
+    except msgspec.ValidationError:
+        return None
     except UNREADABLE:
-        return "answer was no valid JSON"
-    if isinstance(message, dict) and "code" in message and "msg" in message:
-        return f"{message['msg']} (code {message['code']})"
-    return None
+        return GARBLED
+    return None if told.code is None or told.msg is None else Failure("error", f"{told.msg} (code {told.code})")
 
 
 class _Time(Struct):

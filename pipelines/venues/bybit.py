@@ -25,7 +25,7 @@ from pipelines.venues import bybit_archive, bybit_frames, bybit_names, bybit_res
 from pipelines.venues.bybit_rest import Market
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
 
 MAX_ARGS: Final = 21_000
 """Characters that the topics of a connection may take together."""
@@ -69,12 +69,12 @@ class Bybit:
     def rules(self) -> Rules:
         """What holds there.
 
-        REST allows 600 requests in 5 s, and answers more with 403, for 10 minutes; a region that it does not serve gets
-        403, too. A bucket of a minute's weight may be spent at once: 1,000 a minute, of which half is used, stays below.
+        REST allows an address 600 requests in 5 s, and answers more with 403, for 10 minutes; a region that it does not
+        serve gets 403, too. The three markets have one host: each takes a third.
         """
         return Rules(
             rest="https://api.bybit.com",
-            weight_per_minute=1000,
+            weight_window=(200, 5.0),
             tape="fill",
             contiguous=False,
             feeds=_FEEDS[self.market],
@@ -198,7 +198,7 @@ class Bybit:
         del body
         return _unasked(native)
 
-    def parse_error(self, body: bytes) -> str | None:
+    def parse_error(self, body: bytes) -> Failure | None:
         """See `Venue.parse_error`."""
         return bybit_rest.parse_error(body)
 

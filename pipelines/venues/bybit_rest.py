@@ -13,10 +13,13 @@ from msgspec import Meta, Struct, field
 from pipelines.market import Instrument
 from pipelines.venues import candles
 from pipelines.venues.columns import MAX_ID, UNREADABLE
+from pipelines.venues.venue import GARBLED, Failure
 
 Market = Literal["spot", "linear", "inverse"]
 """What Bybit calls a category."""
 
+_BUSY: Final = frozenset({"10000", "10006", "10016", "10018", "10429"})
+"""Codes of errors that pass: timeout, too many visits, failing, too many requests of an address, too many of all."""
 _PERPETUAL: Final = ("LinearPerpetual", "InversePerpetual")
 _INVERSE: Final = ("InversePerpetual", "InverseFutures")
 
@@ -62,15 +65,24 @@ class _Time(Struct):
     time: Annotated[int, Meta(gt=0, le=MAX_ID)]
 
 
-def parse_error(body: bytes) -> str | None:
+class _Told(Struct):
+    retCode: Any = 0  # noqa: N815
+    retMsg: Any = ""  # noqa: N815
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+def parse_error(body: bytes) -> Failure | None:
     """Return what went wrong if a REST answer is an error (HTTP says 200 all the same), else None."""
     try:
-        message = msgspec.json.decode(body)
+        told = _told.decode(body)
+    except msgspec.ValidationError:
+        return None
     except UNREADABLE:
-        return "answer was no valid JSON"
-    if isinstance(message, dict) and message.get("retCode", 0) != 0:
-        return f"{message.get('retMsg', '')} (code {message['retCode']})"
-    return None
+        return GARBLED
+    code = str(told.retCode)
+    return None if code == "0" else Failure("busy" if code in _BUSY else "error", f"{told.retMsg} (code {code})")
 
 
 def _read(body: bytes, form: type[Any], what: str) -> Any:
@@ -81,8 +93,8 @@ def _read(body: bytes, form: type[Any], what: str) -> Any:
     ValueError
         With the venue's own words if it is an error, else with what is wrong with its form.
     """
-    if error := parse_error(body):
-        raise ValueError(f"the answer about {what} was an error: {error}")
+    if failure := parse_error(body):
+        raise ValueError(f"the answer about {what} was an error: {failure.text}")
     try:
         return msgspec.json.decode(body, type=form)
     except UNREADABLE as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import pyarrow as pa
@@ -21,7 +21,7 @@ from pipelines.venues import candles, coinbase_frames, endpoint
 from pipelines.venues.coinbase_frames import Name
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
-from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
 
 CHANNELS: Final[dict[Feed, tuple[str, ...]]] = {
     "trades": ("matches", "heartbeat"),
@@ -48,13 +48,17 @@ class _Time(Struct):
     epoch: float
 
 
+class _Told(Struct):
+    message: Any = None
+
+
 class Coinbase:
     """Coinbase Exchange: what to send it, and how to read what it sends."""
 
     name = "coinbase"
     rules = Rules(
         rest="https://api.exchange.coinbase.com",
-        weight_per_minute=600,
+        weight_window=(10, 1.0),
         tape="fill",
         contiguous=True,
         feeds=frozenset(CHANNELS),
@@ -168,13 +172,15 @@ class Coinbase:
         del body
         return refusal("an answer that was not asked for", native)
 
-    def parse_error(self, body: bytes) -> str | None:
-        """Return what went wrong if a REST answer is an error, else None."""
+    def parse_error(self, body: bytes) -> Failure | None:
+        """See `Venue.parse_error`; too many requests are told by the status."""
         try:
-            message = msgspec.json.decode(body)
+            message = msgspec.json.decode(body, type=_Told).message
+        except msgspec.ValidationError:
+            return None
         except UNREADABLE:
-            return "answer was no valid JSON"
-        return str(message["message"]) if isinstance(message, dict) and "message" in message else None
+            return GARBLED
+        return None if message is None else Failure("error", str(message))
 
     # Names
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import pyarrow as pa
@@ -24,7 +24,7 @@ from pipelines.venues.coinbase import guess
 from pipelines.venues.coinbase_advanced_frames import Name
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
-from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
 
 CHANNELS: Final[dict[Feed, str]] = {"trades": "market_trades", "quotes": "ticker", "book": "level2"}
 BATCH: Final = 50
@@ -80,13 +80,18 @@ class _Candles(Struct):
     candles: list[_Candle]
 
 
+class _Told(Struct):
+    error: Any = None
+    message: Any = None
+
+
 class CoinbaseAdvanced:
     """Coinbase Advanced Trade: what to send it, and how to read what it sends."""
 
     name = "coinbase-advanced"
     rules = Rules(
         rest="https://api.coinbase.com",
-        weight_per_minute=600,
+        weight_window=(10, 1.0),
         tape="fill",
         contiguous=True,
         feeds=frozenset(CHANNELS),
@@ -208,15 +213,17 @@ class CoinbaseAdvanced:
         del body
         return refusal("an answer that was not asked for", native)
 
-    def parse_error(self, body: bytes) -> str | None:
-        """Return what went wrong if a REST answer is an error, else None."""
+    def parse_error(self, body: bytes) -> Failure | None:
+        """See `Venue.parse_error`; too many requests are told by the status."""
         try:
-            message = msgspec.json.decode(body)
-        except UNREADABLE:
-            return "answer was no valid JSON"
-        if not isinstance(message, dict) or not {"error", "message"} & message.keys():
+            told = msgspec.json.decode(body, type=_Told)
+        except msgspec.ValidationError:
             return None
-        return ": ".join(str(message[key]) for key in ("error", "message") if message.get(key))
+        except UNREADABLE:
+            return GARBLED
+        if told.error is None and told.message is None:
+            return None
+        return Failure("error", ": ".join(str(text) for text in (told.error, told.message) if text))
 
     # Names
 

@@ -27,7 +27,7 @@ from pipelines.venues import candles, endpoint
 from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Tape, quoted
 from pipelines.venues.sheet import Quote, Sheet, Trade, malformed, refusal, update
 from pipelines.venues.times import rfc3339_us, seconds_us
-from pipelines.venues.venue import Answer, Request, Route, Rules, Seen, Sight, Stream
+from pipelines.venues.venue import GARBLED, Answer, Failure, Request, Route, Rules, Seen, Sight, Stream
 
 DEPTH: Final = 25
 BATCH: Final = 50
@@ -44,6 +44,8 @@ _ROUTES: Final[dict[str, tuple[Feed, ...]]] = {"market": ("trades", "quotes"), "
 _OTHER: Final = frozenset(("status", "heartbeat", "ohlc", "instrument", "level3"))
 """Channels that bear none of our feeds."""
 _METHODS: Final = frozenset(("subscribe", "unsubscribe", "ping", "pong"))
+_BUSY: Final = ("EAPI:Rate limit", "EGeneral:Too many requests", "EGeneral:Temporary lockout", "EService:")
+"""How errors begin that pass."""
 _REST_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 _NAMES: Final = {rest: name for name, rest in _REST_NAMES.items()}
 _EXPONENT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,2}")
@@ -119,7 +121,12 @@ class _Time(Struct):
     result: _Unix
 
 
+class _Told(Struct):
+    error: Any = None
+
+
 _message = msgspec.json.Decoder(_Message)
+_told = msgspec.json.Decoder(_Told)
 _sight = msgspec.json.Decoder(_TradeSight)
 _symbol = msgspec.json.Decoder(_Symbol)
 _trade = msgspec.json.Decoder(_Trade)
@@ -137,7 +144,7 @@ class Kraken:
     name = "kraken"
     rules = Rules(
         rest="https://api.kraken.com",
-        weight_per_minute=60,
+        weight_window=(15, 15.0),
         tape="fill",
         contiguous=True,
         feeds=frozenset(_CHANNELS),
@@ -293,14 +300,18 @@ class Kraken:
         """Refuse: nothing was asked for."""
         return refusal(f"an answer of {len(body)} bytes was not asked for", native)
 
-    def parse_error(self, body: bytes) -> str | None:
-        """Return what went wrong if a REST answer is an error, else None."""
+    def parse_error(self, body: bytes) -> Failure | None:
+        """See `Venue.parse_error`."""
         try:
-            message = msgspec.json.decode(body)
+            errors = _told.decode(body).error
+        except msgspec.ValidationError:
+            return None
         except UNREADABLE:
-            return "answer was no valid JSON"
-        errors = message.get("error") if isinstance(message, dict) else None
-        return ", ".join(map(str, errors)) if isinstance(errors, list) and errors else None
+            return GARBLED
+        if not errors:
+            return None
+        texts = [str(error) for error in (errors if isinstance(errors, list) else [errors])]
+        return Failure("busy" if any(text.startswith(_BUSY) for text in texts) else "error", ", ".join(texts))
 
     # Names
 

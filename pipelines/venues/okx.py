@@ -21,7 +21,7 @@ from pipelines.tape import Decoded, Fault, empty
 from pipelines.venues import endpoint, okx_archive, okx_frames, okx_rest, okx_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
 
 BATCH: Final = 20
 """Channels named in one message: a wrong one may cost all of them."""
@@ -57,7 +57,7 @@ class Okx:
         """What holds there. REST allows 20 requests of a kind in 2 s."""
         return Rules(
             rest="https://www.okx.com",
-            weight_per_minute=600,
+            weight_window=(20, 2.0),
             tape="agg",
             contiguous=True,
             feeds=frozenset(FEEDS),
@@ -165,7 +165,7 @@ class Okx:
         del body
         return Decoded(empty(0), [], [Fault(0, "funding came over REST, which nobody asked for", native)], 0)
 
-    def parse_error(self, body: bytes) -> str | None:
+    def parse_error(self, body: bytes) -> Failure | None:
         """See `Venue.parse_error`."""
         return okx_rest.parse_error(body)
 

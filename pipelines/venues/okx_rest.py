@@ -20,13 +20,21 @@ from pipelines.schema import TIME
 from pipelines.tape import Decoded, Fault, empty
 from pipelines.venues import okx_frames
 from pipelines.venues.columns import EARLIEST_US, KLINES, LATEST_US, UNREADABLE, Floats
+from pipelines.venues.venue import GARBLED, Failure
 
 _T = TypeVar("_T")
+_BUSY: Final = frozenset({"50001", "50004", "50011", "50013", "50026", "50061"})
+"""Codes of errors that pass: out of service, timeout, too many requests, busy, failing, too many requests of an account."""
 _CANDLE: Final = ("open", "high", "low", "close", "volume", "amount", "notional")
 
 
 class _Envelope(Struct):
     data: list[Raw]
+
+
+class _Told(Struct):
+    code: Any = "0"
+    msg: Any = ""
 
 
 class _Time(Struct):
@@ -62,15 +70,19 @@ class _Row(Struct):
     state: str = ""
 
 
-def parse_error(body: bytes) -> str | None:
+_told = msgspec.json.Decoder(_Told)
+
+
+def parse_error(body: bytes) -> Failure | None:
     """Return what went wrong if a REST answer is an error, else None."""
     try:
-        message = msgspec.json.decode(body)
+        told = _told.decode(body)
+    except msgspec.ValidationError:
+        return None
     except UNREADABLE:
-        return "answer was no valid JSON"
-    if isinstance(message, dict) and str(message.get("code", "0")) != "0":
-        return f"{message.get('msg', '')} (code {message['code']})"
-    return None
+        return GARBLED
+    code = str(told.code)
+    return None if code == "0" else Failure("busy" if code in _BUSY else "error", f"{told.msg} (code {code})")
 
 
 def parse_time(body: bytes) -> int:
@@ -182,8 +194,8 @@ def _data(body: bytes, what: str) -> list[Raw]:
     ValueError
         With the venue's own words if it is an error, else with what is wrong with its form.
     """
-    if error := parse_error(body):
-        raise ValueError(f"the answer about {what} was an error: {' '.join(error.split())[:200]}")
+    if failure := parse_error(body):
+        raise ValueError(f"the answer about {what} was an error: {' '.join(failure.text.split())[:200]}")
     try:
         return msgspec.json.decode(body, type=_Envelope).data
     except UNREADABLE as malformed:

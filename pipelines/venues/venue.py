@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from pipelines.venues.csv_trades import Layout
 
 
 class Request(NamedTuple):
-    """A GET request: its path, its query, and what it takes from the host's budget of weight a minute."""
+    """A GET request: its path, its query, and what it takes from the host's budget of weight."""
 
     path: str
     params: dict[str, str]
@@ -99,6 +99,25 @@ class Answer(NamedTuple):
     text: str = ""
 
 
+class Failure(NamedTuple):
+    """Why a REST answer holds nothing of what was asked for.
+
+    Attributes
+    ----------
+    kind : {'error', 'busy', 'garbled'}
+        `error`: the same request would end the same. `busy`: too much was asked, or the venue has no time; it is to be left
+        alone for a while. `garbled`: this is no answer of the venue's.
+    text : str
+        The venue's own words, with its code.
+    """
+
+    kind: Literal["error", "busy", "garbled"]
+    text: str
+
+
+GARBLED: Final = Failure("garbled", "answer was no valid JSON")
+
+
 class Seen(NamedTuple):
     """What the recorder learns from a group of frames: sights in order of receipt, and the venue's own words."""
 
@@ -113,8 +132,9 @@ class Rules(NamedTuple):
     ----------
     rest : str
         Base URL of REST.
-    weight_per_minute : int
-        Weight of REST requests that the host allows an address in a minute.
+    weight_window : (int, float)
+        Weight of REST requests that the host allows an address, within how many seconds: of several limits that which is
+        kept over the shortest time.
     tape : {'agg', 'fill'}
         What its live trades are.
     contiguous : bool
@@ -124,7 +144,7 @@ class Rules(NamedTuple):
     verified : frozenset of Feed
         Those of which a real recorded frame has been decoded (tests hold it).
     weight_header : str
-        Header of a REST answer that tells the weight spent in this minute; empty: none.
+        Header of a REST answer that tells the weight spent in this window; empty: none.
     messages_per_second : float
         Text frames that a client may send.
     connects : (int, float)
@@ -140,13 +160,14 @@ class Rules(NamedTuple):
     book_depth : int
         Levels of a side beyond which a book is cut after each update, as the venue does without saying so; 0: none.
     too_many : tuple of int
-        HTTP statuses that mean too many requests; a 403 that is not among them is a refusal of the place or network.
+        HTTP statuses that mean too many requests. A 403 that is not among them is a refusal of the place or network; one that
+        is may be either, which its body tells.
     exact_history : bool
         A repair answer holds the trades as the socket sends them (else: single fills where the socket merges them).
     """
 
     rest: str
-    weight_per_minute: int
+    weight_window: tuple[int, float]
     tape: Tape
     contiguous: bool
     feeds: frozenset[Feed]
@@ -243,8 +264,11 @@ class Venue(Protocol):
     def decode_funding(self, body: bytes, native: str) -> Decoded:
         """Read the answer to `funding_request`: one `Funding`, or a fault."""
 
-    def parse_error(self, body: bytes) -> str | None:
-        """Return what went wrong if a REST answer is an error, else None."""
+    def parse_error(self, body: bytes) -> Failure | None:
+        """Return what went wrong if a REST answer is an error, else None.
+
+        Asked of every answer, for HTTP may call an error 200: nothing beside the error is to be read.
+        """
 
     # Names
 

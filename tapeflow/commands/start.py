@@ -51,7 +51,7 @@ def venues(json: JsonOption = False) -> None:
             [feed for feed in FEEDS if feed in venue.rules.feeds - venue.rules.verified],
             venue.rules.tape,
             chosen.endpoints.get(name, venue.rules.rest),
-            venue.rules.weight_per_minute,
+            round(venue.rules.weight_window[0] * 60 / venue.rules.weight_window[1]),
             list(chosen.venues[name].feeds_of(venue.rules.verified)) if name in chosen.venues else [],
             list(chosen.venues[name].symbols) if name in chosen.venues else [],
         )

@@ -23,10 +23,10 @@ from pipelines.feeds import Depth, Feed, Funding
 from pipelines.market import Instrument
 from pipelines.tape import Decoded, empty
 from pipelines.venues.columns import Tape
-from pipelines.venues.venue import Answer, Request, Route, Rules, Seen, Sight, Stream
+from pipelines.venues.venue import Answer, Failure, Request, Route, Rules, Seen, Sight, Stream
 
 ALL: frozenset[Feed] = frozenset({"trades", "quotes", "book", "liquidations", "funding"})
-RULES = Rules("", 60_000, "fill", contiguous=True, feeds=ALL, verified=ALL, messages_per_second=1000.0, page=10)
+RULES = Rules("", (60_000, 60.0), "fill", contiguous=True, feeds=ALL, verified=ALL, messages_per_second=1000.0, page=10)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Toy:
     def decode_funding(self, body: bytes, native: str) -> Decoded:
         return _decoded([])._replace(fundings=[Funding(0, native, 0, open_interest=1.0)])
 
-    def parse_error(self, body: bytes) -> str | None:
+    def parse_error(self, body: bytes) -> Failure | None:
         return None
 
     def guess(self, text: str) -> Instrument:

@@ -165,7 +165,7 @@ def test_sights_and_answers_come_in_order_of_receipt() -> None:
 def test_requests_name_path_query_and_weight() -> None:
     assert SPOT.rules.rest == "https://api.binance.com"
     assert DEMO.rules.rest == STAND_IN
-    assert (SPOT.rules.weight_per_minute, USDM.rules.weight_per_minute) == (6000, 2400)
+    assert (SPOT.rules.weight_window, USDM.rules.weight_window) == ((6000, 60.0), (2400, 60.0))
     assert USDM.time_request() == ("/fapi/v1/time", {}, 1)
     assert SPOT.instruments_requests() == [("/api/v3/exchangeInfo", {"showPermissionSets": "false"}, 20)]
     assert USDM.instruments_requests() == [("/fapi/v1/exchangeInfo", {}, 1)]

@@ -10,6 +10,7 @@ import pytest
 from pipelines.market import KLINES as KLINES_TABLE
 from pipelines.venues.binance_rest import parse_error, parse_instruments, parse_klines
 from pipelines.venues.columns import KLINES
+from pipelines.venues.venue import GARBLED, Failure
 
 FILTERS = [
     {"filterType": "LOT_SIZE", "stepSize": "0.00100000"},
@@ -118,7 +119,7 @@ def test_malformed_candles_raise(changes: dict[str, Any]) -> None:
 
 
 def test_errors_are_told_from_answers() -> None:
-    assert parse_error(b'{"code":-1121,"msg":"Invalid symbol."}') == "Invalid symbol. (code -1121)"
-    assert parse_error(b"<html>") == "answer was no valid JSON"
+    assert parse_error(b'{"code":-1121,"msg":"Invalid symbol."}') == Failure("error", "Invalid symbol. (code -1121)")
+    assert parse_error(b"<html>") == GARBLED
     assert parse_error(b"[]") is None
     assert parse_error(b'{"serverTime":1}') is None

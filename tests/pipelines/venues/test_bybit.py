@@ -17,7 +17,7 @@ from pipelines.tape import TRADE, Decoded
 from pipelines.venues import venue
 from pipelines.venues.bybit import MAX_ARGS, Bybit
 from pipelines.venues.bybit_rest import Market
-from pipelines.venues.venue import Stream, Venue
+from pipelines.venues.venue import GARBLED, Failure, Stream, Venue
 from tests.conftest import SHARED
 from tests.pipelines.venues.mutations import endure
 
@@ -89,7 +89,7 @@ def test_rules() -> None:
     assert json.loads(rules.ping) == {"op": "ping"}
     assert 403 in rules.too_many
     assert all(it.rules.verified <= it.rules.feeds for it in (SPOT, LINEAR, INVERSE))
-    assert rules.weight_per_minute * 0.5 * (1 + 5 / 60) <= 600  # a full bucket and 5 s
+    assert rules.weight_window == (200, 5.0)  # of 600 that three markets share
 
 
 # REST
@@ -220,9 +220,9 @@ def test_malformed_candles_are_told(row: object) -> None:
 def test_time_and_errors() -> None:
     assert LINEAR.parse_time(answer({"timeSecond": "1795204800", "timeNano": "1795204800900123456"})) == 1795204800900
     error = b'{"retCode":10006,"retMsg":"Too many visits!","result":{},"retExtInfo":{},"time":1795204800000}'
-    assert LINEAR.parse_error(error) == "Too many visits! (code 10006)"
+    assert LINEAR.parse_error(error) == Failure("busy", "Too many visits! (code 10006)")
     assert LINEAR.parse_error(answer({})) is None
-    assert LINEAR.parse_error(b"<html>") == "answer was no valid JSON"
+    assert LINEAR.parse_error(b"<html>") == GARBLED
     with pytest.raises(ValueError, match="Too many visits"):
         LINEAR.parse_time(error)
 
@@ -330,7 +330,7 @@ def test_every_documented_frame_is_read() -> None:
     bodies = {channel: msgspec.json.encode(frame) for channel, frame in documented() if channel.startswith("rest.")}
     assert told(LINEAR.decode_rest(bodies["rest.recent-trade"], "BTCUSDT"))["trades"] == 1
     assert LINEAR.parse_klines(bodies["rest.kline"]).num_rows == 2
-    assert LINEAR.parse_error(bodies["rest.error"]) == "Too many visits! (code 10006)"
+    assert LINEAR.parse_error(bodies["rest.error"]) == Failure("busy", "Too many visits! (code 10006)")
 
 
 @pytest.mark.real

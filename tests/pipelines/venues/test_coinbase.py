@@ -14,7 +14,7 @@ from pipelines.market import Flag, Instrument
 from pipelines.tape import TRADE, VOID
 from pipelines.venues import venue
 from pipelines.venues.coinbase import Coinbase
-from pipelines.venues.venue import Answer, Sight, Stream, Venue
+from pipelines.venues.venue import GARBLED, Answer, Failure, Sight, Stream, Venue
 from tests.conftest import SHARED
 from tests.pipelines.venues.mutations import endure, mutated
 
@@ -311,9 +311,9 @@ def test_time_and_errors_are_read() -> None:
     for body in (b"{}", b"x", b'{"epoch":1e999}'):
         with pytest.raises(ValueError, match="malformed"):
             COINBASE.parse_time(body)
-    assert COINBASE.parse_error(b'{"message":"NotFound"}') == "NotFound"
+    assert COINBASE.parse_error(b'{"message":"NotFound"}') == Failure("error", "NotFound")
     assert COINBASE.parse_error(b"[]") is None
-    assert COINBASE.parse_error(b"<html>") == "answer was no valid JSON"
+    assert COINBASE.parse_error(b"<html>") == GARBLED
 
 
 def test_names_are_told_by_their_dash() -> None:

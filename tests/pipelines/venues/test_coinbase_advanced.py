@@ -14,7 +14,7 @@ from pipelines.market import Flag, Instrument
 from pipelines.tape import TRADE, VOID
 from pipelines.venues import venue
 from pipelines.venues.coinbase_advanced import CoinbaseAdvanced
-from pipelines.venues.venue import Answer, Sight, Stream, Venue
+from pipelines.venues.venue import GARBLED, Answer, Failure, Sight, Stream, Venue
 from tests.conftest import SHARED
 from tests.pipelines.venues.mutations import endure
 from tests.pipelines.venues.test_coinbase import assert_a_glance_agrees, documented
@@ -265,9 +265,11 @@ def test_time_and_errors_are_read() -> None:
     for body in (b"{}", b'{"epochMillis":"x"}'):
         with pytest.raises(ValueError, match="malformed"):
             ADVANCED.parse_time(body)
-    assert ADVANCED.parse_error(b'{"error":"NOT_FOUND","error_details":"","message":"no product"}') == "NOT_FOUND: no product"
+    assert ADVANCED.parse_error(b'{"error":"NOT_FOUND","error_details":"","message":"no product"}') == Failure(
+        "error", "NOT_FOUND: no product"
+    )
     assert ADVANCED.parse_error(b'{"products":[]}') is None
-    assert ADVANCED.parse_error(b"<html>") == "answer was no valid JSON"
+    assert ADVANCED.parse_error(b"<html>") == GARBLED
     for body in (b"[]", b'{"candles":[{"start":"x"}]}'):
         with pytest.raises(ValueError, match="klines were malformed"):
             ADVANCED.parse_klines(body)

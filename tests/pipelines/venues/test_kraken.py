@@ -14,7 +14,7 @@ from pipelines.market import Flag, Instrument
 from pipelines.tape import TRADE, VOID
 from pipelines.venues import venue
 from pipelines.venues.kraken import Kraken
-from pipelines.venues.venue import Answer, Sight, Stream, Venue
+from pipelines.venues.venue import GARBLED, Answer, Failure, Sight, Stream, Venue
 from tests.conftest import SHARED
 from tests.pipelines.venues.mutations import endure
 from tests.pipelines.venues.test_coinbase import assert_a_glance_agrees
@@ -272,9 +272,9 @@ def test_time_errors_and_names_are_read() -> None:
     assert KRAKEN.parse_time(b'{"error":[],"result":{"unixtime":1762820224}}') == 1762820224000
     with pytest.raises(ValueError, match="malformed"):
         KRAKEN.parse_time(b'{"error":["x"]}')
-    assert KRAKEN.parse_error(b'{"error":["EGeneral:Too many requests"]}') == "EGeneral:Too many requests"
+    assert KRAKEN.parse_error(b'{"error":["EGeneral:Too many requests"]}') == Failure("busy", "EGeneral:Too many requests")
     assert KRAKEN.parse_error(b'{"error":[],"result":{}}') is None
-    assert KRAKEN.parse_error(b"<html>") == "answer was no valid JSON"
+    assert KRAKEN.parse_error(b"<html>") == GARBLED
     assert [KRAKEN.guess(text) for text in ("BTC-USD", "xbt/usd", "BTC/USD")] == [BTC] * 3
     for text in ("BTCUSD", "BTC-USD-PERP", "/USD"):
         with pytest.raises(ValueError, match="write it like BTC-USD"):

@@ -17,7 +17,7 @@ from pipelines.tape import TRADE, VOID
 from pipelines.venues import csv_trades, venue
 from pipelines.venues.columns import KLINES
 from pipelines.venues.okx import MAX_BOOKS, MAX_CHANNELS, Okx
-from pipelines.venues.venue import Stream, Venue
+from pipelines.venues.venue import GARBLED, Failure, Stream, Venue
 
 OKX = Okx()
 SPOT = Instrument("okx", "BTC-USDT", "BTC-USDT", "BTC", "USDT")
@@ -145,9 +145,11 @@ def test_an_answer_without_matches_is_a_fault(body: bytes) -> None:
 
 
 def test_errors_are_told_though_http_says_200() -> None:
-    assert OKX.parse_error(answer(code="51001", msg="Instrument ID doesn't exist")) == "Instrument ID doesn't exist (code 51001)"
+    assert OKX.parse_error(answer(code="51001", msg="Instrument ID doesn't exist")) == Failure(
+        "error", "Instrument ID doesn't exist (code 51001)"
+    )
     assert OKX.parse_error(answer()) is None
-    assert OKX.parse_error(b"<html>") == "answer was no valid JSON"
+    assert OKX.parse_error(b"<html>") == GARBLED
     for parse in (OKX.parse_time, OKX.parse_instruments, OKX.parse_klines):
         with pytest.raises(ValueError, match="code 51001"):
             parse(answer(code="51001", msg="no"))

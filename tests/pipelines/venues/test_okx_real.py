@@ -16,6 +16,7 @@ from pipelines.sources import open_source
 from pipelines.sources.files import blocks
 from pipelines.tape import Decoded
 from pipelines.venues.okx import Okx
+from pipelines.venues.venue import Failure
 from tests.conftest import SHARED
 
 pytestmark = pytest.mark.real
@@ -187,7 +188,7 @@ def test_answers_of_the_reference() -> None:
     assert (swap.symbol, swap.contract, swap.inverse) == ("BTC-USDT-PERP", "0.01", False)
     assert OKX.decode_rest(found["rest.history-trades"], "BTC-USDT-SWAP").rows["trade_id"].tolist() == [1988200106, 1988200107]
     assert OKX.parse_klines(found["rest.history-candles"])["volume"].to_pylist() == [180.205]
-    assert OKX.parse_error(found["rest.error"]) == "Instrument ID doesn't exist (code 51001)"
+    assert OKX.parse_error(found["rest.error"]) == Failure("error", "Instrument ID doesn't exist (code 51001)")
 
 
 def test_the_capture_is_a_tape_of_described_instruments() -> None:
