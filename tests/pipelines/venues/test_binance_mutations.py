@@ -57,6 +57,7 @@ _OTHERS = [
     b'{"code":2,"msg":"Invalid request","id":2}',
 ]
 FORMS = _TRADES + _OTHERS
+_CANDLE = b'[[%d,"91250.1","91262.0","91240.0","91255.0","12.5",%d,"1140721.1",%d,"6.1","556650.0","0"]]'
 VENUES = [Binance("binance-spot", "spot"), Binance("binance-usdm", "usdm"), Binance("binance-coinm", "coinm")]
 
 
@@ -67,3 +68,12 @@ def test_mutated_frames_are_all_accounted_for(venue: Binance) -> None:
     assert all(outcome[kind] > 200 for kind in ("rows", "depths", "fundings", "faults", "ignored"))
     if venue.market == "usdm":  # the others leave what says that it is USD-M's
         assert min(outcome["quotes"], outcome["liquidations"]) > 200
+
+
+@pytest.mark.parametrize("absurd", [2**63, 10**400, -1], ids=["2^63", "10^400", "-1"])
+@pytest.mark.parametrize("at", range(3))
+def test_absurd_figures_of_a_candle_are_told(at: int, absurd: int) -> None:
+    sound = (1795204800000, 1795204859999, 20)
+    assert VENUES[1].parse_klines(_CANDLE % sound).num_rows == 1
+    with pytest.raises(ValueError, match="klines were malformed"):
+        VENUES[1].parse_klines(_CANDLE % (*sound[:at], absurd, *sound[at + 1 :]))

@@ -11,6 +11,7 @@ from pipelines import settings
 from pipelines.market import Instrument
 from pipelines.venues import VENUES
 from pipelines.venues.venue import Stream, Venue
+from tests.conftest import SHARED
 from tests.pipelines.venues import (
     test_binance_mutations,
     test_bybit_frames,
@@ -19,7 +20,7 @@ from tests.pipelines.venues import (
     test_kraken,
     test_okx_frames,
 )
-from tests.pipelines.venues.mutations import check, endure
+from tests.pipelines.venues.mutations import check, endure, mutated
 
 STAND_IN = "http://127.0.0.1:8765"
 GARBAGE = (
@@ -64,7 +65,7 @@ def test_its_rules_can_be_kept(venue: Venue) -> None:
     assert "trades" in rules.feeds
     assert rules.verified <= rules.feeds
     assert rules.messages_per_second > 0
-    assert rules.weight_per_minute > 0
+    assert min(rules.weight_window) > 0
     assert min(rules.connects) > 0
     assert rules.page > 0
 
@@ -99,7 +100,7 @@ def test_requests_stand_under_the_venues_own_url(venue: Venue) -> None:
     for request in [*asked, venue.funding_request(native)]:
         if request is not None:
             assert request.path.startswith("/")
-            assert 0 < request.weight <= venue.rules.weight_per_minute
+            assert 0 < request.weight <= venue.rules.weight_window[0] / 2  # what a budget holds
             assert all(isinstance(value, str) for value in request.params.values())
 
 
@@ -136,6 +137,35 @@ def test_no_answer_raises_but_as_documented(venue: Venue, body: bytes) -> None:
     for parse in (venue.parse_time, venue.parse_instruments, venue.parse_klines):
         with suppress(ValueError):
             parse(body)
+
+
+DOCUMENTED = {
+    "binance-spot": "binance_spot",
+    **dict.fromkeys(("binance-usdm", "binance-coinm", "demo"), "binance_um"),
+    **dict.fromkeys(("bybit-spot", "bybit-linear", "bybit-inverse"), "bybit"),
+    "coinbase": "coinbase_exchange",
+    "coinbase-advanced": "coinbase_advanced",
+    "kraken": "kraken",
+    "okx": "okx",
+}
+"""Where answers of a venue stand."""
+
+
+@pytest.mark.real
+@each
+def test_no_damaged_answer_raises_but_as_documented(venue: Venue) -> None:
+    native = an_instrument(venue).native
+    lines = [json.loads(line) for line in (SHARED / "frames" / f"{DOCUMENTED[venue.name]}.jsonl").read_text().splitlines()]
+    answers = [json.dumps(line["frame"]).encode() for line in lines if line["channel"].startswith("rest.")]
+    (request, *_) = venue.instruments_requests()
+    for body in mutated(answers, 4_000, seed=5):
+        for decode in (venue.decode_rest, venue.decode_book, venue.decode_funding):
+            decode(body, native)
+        venue.next_page(request, body)
+        venue.parse_error(body)
+        for parse in (venue.parse_time, venue.parse_instruments, venue.parse_klines):
+            with suppress(ValueError):
+                parse(body)
 
 
 @each
