@@ -55,13 +55,20 @@ class Rest:
         self.refusals = 0
         self._clock = clock
         self._refused: tuple[float, str] = (0.0, "")
+        self._waited_for: tuple[float, str] = (0.0, "")
         self._client = httpx.AsyncClient(base_url=self.base, timeout=TIMEOUT_S, trust_env=not _local(self.base))
         self._turns = asyncio.Semaphore(4)
 
     @property
     def refused(self) -> str:
-        """Why the host is not asked at present; empty: it is."""
+        """Why requests fail at present without being asked; empty: they do not."""
         until, text = self._refused
+        return text if self._clock() < until else ""
+
+    @property
+    def waited_for(self) -> str:
+        """Why all requests wait at present; empty: they do not."""
+        until, text = self._waited_for
         return text if self._clock() < until else ""
 
     async def get(self, request: Request, attempts: int = ATTEMPTS) -> bytes:
@@ -131,6 +138,7 @@ class Rest:
             self._refused = now + told.wait_s, text
         else:
             self.budget.close(told.wait_s, now)
+            self._waited_for = max(self._waited_for, (now + told.wait_s, f"{name}: REST: {told.text}"))
         return RestError(text, final=told.long, refused=told.long)
 
     async def close(self) -> None:

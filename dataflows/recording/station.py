@@ -278,7 +278,7 @@ class Station:
     @property
     def refused(self) -> list[str]:
         """What the venue refuses at present."""
-        return [*self.sockets.refusals, *([self.rest.refused] if self.rest.refused else [])]
+        return [*self.sockets.refusals, *(text for text in (self.rest.refused, self.rest.waited_for) if text)]
 
     # What is asked for again and again
 

@@ -96,6 +96,28 @@ def test_refusals_are_told_as_what_they_are(status: int, final: bool, told: str)
     assert told in str(error)
 
 
+@pytest.mark.parametrize(("status", "wait"), [(429, 60.0), (418, 60.0), (403, 600.0)])
+def test_what_is_refused_is_told_for_as_long_as_it_lasts(status: int, wait: float) -> None:
+    async def asked() -> None:
+        exchange, now = FakeExchange("BTCUSDT"), [100.0]
+        exchange.rest_status = status
+        await exchange.start()
+        rest = Rest(venue("demo"), exchange.url, lambda: now[0])
+        assert rest.refused + rest.waited_for == ""
+        with pytest.raises(RestError):
+            await rest.get(rest.venue.time_request(), attempts=1)
+        now[0] += wait - 0.1
+        assert f"HTTP {status}" in rest.refused + rest.waited_for
+        now[0] += 0.2
+        assert rest.refused + rest.waited_for == ""
+        exchange.rest_status = 200
+        assert await rest.get(rest.venue.time_request(), attempts=1)
+        await rest.close()
+        await exchange.close()
+
+    asyncio.run(asked())
+
+
 def test_a_venue_that_cannot_be_reached_is_told_with_a_remedy() -> None:
     async def unreachable() -> None:
         rest = Rest(venue("demo"), "http://127.0.0.1:9")
