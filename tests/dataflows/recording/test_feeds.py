@@ -402,7 +402,7 @@ def test_messages_are_paced_and_the_venue_is_pinged_as_it_wants(tmp_path: Path, 
 def test_no_more_sockets_are_opened_than_the_venue_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> list[float]:
         async with toy_exchange("BTC") as made:
-            toy = Toy(rules=RULES._replace(connects=(2, 1.0)), apart=True)
+            toy = Toy(rules=RULES._replace(connects=(4, 1.0)), apart=True)
             async with recording(play(monkeypatch, toy, tmp_path, made, "trades", "quotes", "book")):
                 pass
         return made.handshakes
