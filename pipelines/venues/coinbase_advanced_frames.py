@@ -9,16 +9,18 @@ channels. Times have as many digits as they need.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
+from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import Meta, Raw, Struct
 
 from pipelines.tape import Decoded
-from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, quoted
-from pipelines.venues.sheet import Quote, Sheet, Trade, malformed, refusal, update
-from pipelines.venues.times import rfc3339_us
+from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Trades, quoted
+from pipelines.venues.sheet import Quote, Sheet, malformed, refusal, update
+from pipelines.venues.times import all_rfc3339_us, rfc3339_us
 from pipelines.venues.venue import Answer, Seen, Sight
 
 _OTHER: Final = frozenset(("heartbeats", "subscriptions", "candles", "status", "user", "futures_balance_summary"))
@@ -37,12 +39,16 @@ class _Trade(Struct, gc=False):
     time: str
 
 
-class _TradesEvent(Struct):
+_Run = tuple[int, int, bool, list[_Trade]]
+"""Trades that follow each other: their frame, the place in it of the first, whether they are history, and they."""
+
+
+class _TradesEvent(Struct, gc=False):
     type: _Form
     trades: list[_Trade]
 
 
-class _Trades(Struct, tag_field="channel", tag="market_trades"):
+class _Trades(Struct, gc=False, tag_field="channel", tag="market_trades"):
     events: list[_TradesEvent]
 
 
@@ -196,24 +202,21 @@ def _look_closer_at(frame: bytes, seen: Seen) -> None:
 def decode(frames: Sequence[bytes | memoryview]) -> Decoded:
     """See `Venue.decode`; the trades of a frame are put into the order of their ids."""
     sheet = Sheet()
+    runs: list[_Run] = []
     for i, frame in enumerate(frames):
         try:
             message = _message.decode(frame)
         except UNREADABLE as error:
-            _look_closer(i, bytes(frame), error, sheet)
+            _look_closer(i, bytes(frame), error, sheet, runs)
             continue
-        match message:
-            case _Trades(events=events):
-                found: list[tuple[_Trade, bool]] = [(t, event.type == "snapshot") for event in events for t in event.trades]
-                _note_trades(i, list(enumerate(found)), sheet)
-            case _Book(events=books, timestamp=time):
-                for part, book in enumerate(books):
-                    _note_book(i, part, book, time, sheet)
-            case _Ticker(events=tickers, timestamp=time):
-                ts = rfc3339_us(time) if time else 0
-                best = [best for event in tickers for best in event.tickers]
-                sheet.quotes.extend(_quote(i, part, ts, b) for part, b in enumerate(best) if b.best_bid or b.best_ask)
-    return sheet.decoded(len(frames))
+        if type(message) is _Trades:
+            place = 0
+            for event in message.events:
+                runs.append((i, place, event.type == "snapshot", event.trades))
+                place += len(event.trades)
+        else:
+            _note(i, message, sheet)
+    return sheet.decoded(len(frames), _columns(runs, sheet.refused))
 
 
 def decode_rest(body: bytes, native: str) -> Decoded:
@@ -223,36 +226,59 @@ def decode_rest(body: bytes, native: str) -> Decoded:
     except UNREADABLE as error:
         return refusal(malformed("REST answer", error), native)
     sheet = Sheet()
-    _note_raw(0, list(enumerate((row, False) for row in rows)), sheet)
-    return sheet.decoded(1)
+    runs = _singly(0, [(row, False) for row in rows], sheet.refused)
+    return sheet.decoded(1, _columns(runs, sheet.refused))
 
 
-def _note_trades(i: int, trades: Sequence[tuple[int, tuple[_Trade, bool]]], sheet: Sheet) -> None:
-    """Note trades, each with its place and whether it is history, in the order of their ids."""
-    noted: list[Trade] = []
-    for part, (t, history) in trades:
-        number = _number(t.trade_id)
-        if number < 0:
-            sheet.refused.append(Refused(i, f"trade id was no number: {quoted(t.trade_id)}", t.product_id, part=part))
-        else:
-            seller = t.side == "BUY"  # a buying maker meets a selling taker
-            noted.append(Trade(i, part, t.product_id, number, t.price, t.size, rfc3339_us(t.time), seller, history))
-    if len(noted) > 1:
-        noted.sort(key=attrgetter("trade_id"))
-    sheet.trades.extend(noted)
+def _columns(runs: Sequence[_Run], refused: list[Refused]) -> Trades:
+    """Return trades as columns, those of a frame in the order of their ids; append those that have none to `refused`."""
+    frame, place, history, lists = zip(*runs, strict=True) if runs else ((), (), (), ())
+    trades = list(chain.from_iterable(lists))
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    part = np.arange(len(trades)) + np.repeat(np.array(place, np.int64) - np.cumsum(counts) + counts, counts)
+    at = np.repeat(np.array(frame, np.int64), counts)
+    ids = _numbers([t.trade_id for t in trades])
+    for k in np.flatnonzero(ids < 0).tolist():
+        reason = f"trade id was no number: {quoted(trades[k].trade_id)}"
+        refused.append(Refused(int(at[k]), reason, trades[k].product_id, part=int(part[k])))
+    order = np.lexsort((ids, at))
+    order = order[ids[order] >= 0]
+    trades = [trades[k] for k in order.tolist()]
+    return Trades(
+        frame=at[order],
+        symbol=[t.product_id for t in trades],
+        trade_id=ids[order],
+        price=[t.price for t in trades],
+        size=[t.size for t in trades],
+        time=all_rfc3339_us([t.time for t in trades]),
+        seller=np.fromiter([t.side == "BUY" for t in trades], np.bool_, len(trades)),  # a buying maker meets a selling taker
+        history=np.repeat(np.array(history, np.bool_), counts)[order],
+        part=part[order],
+    )
 
 
-def _note_raw(i: int, rows: Sequence[tuple[int, tuple[Raw, bool]]], sheet: Sheet) -> None:
-    """Note trades one by one; one that is damaged leaves the others."""
-    good: list[tuple[int, tuple[_Trade, bool]]] = []
-    for part, (row, history) in rows:
+def _singly(i: int, rows: Sequence[tuple[Raw, bool]], refused: list[Refused]) -> list[_Run]:
+    """Return trades one by one; one that is damaged leaves the others."""
+    runs: list[_Run] = []
+    for part, (row, history) in enumerate(rows):
         try:
-            good.append((part, (_trade.decode(row), history)))
+            runs.append((i, part, history, [_trade.decode(row)]))
         except UNREADABLE as error:
             sight = _sight_of(row)
             known = (sight.product_id, _number(sight.trade_id)) if sight else ("", -1)
-            sheet.refused.append(Refused(i, malformed("trade", error), *known, part=part))
-    _note_trades(i, good, sheet)
+            refused.append(Refused(i, malformed("trade", error), *known, part=part))
+    return runs
+
+
+def _note(i: int, message: _Book | _Ticker, sheet: Sheet) -> None:
+    match message:
+        case _Book(events=books, timestamp=time):
+            for part, book in enumerate(books):
+                _note_book(i, part, book, time, sheet)
+        case _Ticker(events=tickers, timestamp=time):
+            ts = rfc3339_us(time) if time else 0
+            best = [best for event in tickers for best in event.tickers]
+            sheet.quotes.extend(_quote(i, part, ts, b) for part, b in enumerate(best) if b.best_bid or b.best_ask)
 
 
 def _note_book(i: int, part: int, book: _BookEvent, time: str, sheet: Sheet) -> None:
@@ -269,7 +295,7 @@ def _quote(i: int, part: int, ts: int, b: _Best) -> Quote:
     return Quote(i, part, b.product_id, ts, -1, b.best_bid or "0", sizes[0], b.best_ask or "0", sizes[1])
 
 
-def _look_closer(i: int, frame: bytes, error: BaseException, sheet: Sheet) -> None:
+def _look_closer(i: int, frame: bytes, error: BaseException, sheet: Sheet, runs: list[_Run]) -> None:
     """Note what is wrong with a frame of unusual form, nothing if it is known to bear none of our feeds."""
     try:
         message: Any = msgspec.json.decode(frame)
@@ -282,7 +308,7 @@ def _look_closer(i: int, frame: bytes, error: BaseException, sheet: Sheet) -> No
         refused: list[str] = []
         events = _of_trades(frame, refused)
         rows = [(row, event.type == "snapshot") for event in events for row in event.trades]
-        _note_raw(i, list(enumerate(rows)), sheet)
+        runs += _singly(i, rows, sheet.refused)
         sheet.refused.extend(Refused(i, reason, part=len(rows) + k) for k, reason in enumerate(refused))
     elif channel == "l2_data":
         _look_closer_at_books(i, frame, sheet)
@@ -353,3 +379,12 @@ def _number(text: str) -> int:
         return -1
     number = int(text)
     return number if number <= MAX_ID else -1
+
+
+def _numbers(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return what `_number` does of each of many texts; faster where all are plain."""
+    if "".join(texts).encode(errors="replace").isdigit() and max(map(len, texts)) < 19:
+        numbers = np.fromstring(" ".join(texts), np.int64, sep=" ")
+        if numbers.size == len(texts):
+            return numbers
+    return np.fromiter(map(_number, texts), np.int64, len(texts))

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Raw, Struct
 
 from pipelines.feeds import Level
 from pipelines.tape import Decoded
-from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, quoted
+from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Trades, quoted
 from pipelines.venues.sheet import Quote, Sheet, Trade, malformed, refusal, update
-from pipelines.venues.times import rfc3339_us
+from pipelines.venues.times import all_rfc3339_us, rfc3339_us
 from pipelines.venues.venue import Answer, Seen, Sight
 
 _OTHER: Final = frozenset(
@@ -149,25 +150,46 @@ def look(frames: Sequence[bytes]) -> Seen:
 def decode(frames: Sequence[bytes | memoryview]) -> Decoded:
     """See `Venue.decode`."""
     sheet = Sheet()
+    matches: list[_Match] = []
+    at: list[int] = []
     for i, frame in enumerate(frames):
         try:
             message = _message.decode(frame)
         except UNREADABLE as error:
             _look_closer(i, bytes(frame), error, sheet)
             continue
-        match message:
-            case _Match(product_id=product):
-                sheet.trades.append(_trade(i, 0, product, message, history=type(message) is _LastMatch))
-            case _Ticker(product_id=product):
-                sheet.quotes.append(_quote(i, message))
-            case _Snapshot(product_id=product):
-                ts = _time(message.time)
-                sheet.depth(update(i, product, ts, message.bids, message.asks, snapshot=True))
-            case _Update(product_id=product, changes=changes):
-                bids = [(price, size) for side, price, size in changes if side == "buy"]
-                asks = [(price, size) for side, price, size in changes if side == "sell"]
-                sheet.depth(update(i, product, _time(message.time), bids, asks))
-    return sheet.decoded(len(frames))
+        if isinstance(message, _Match):
+            matches.append(message)
+            at.append(i)
+        else:
+            _note(i, message, sheet)
+    return sheet.decoded(len(frames), _columns(at, matches))
+
+
+def _columns(at: Sequence[int], matches: Sequence[_Match]) -> Trades:
+    n = len(matches)
+    return Trades(
+        frame=np.array(at, np.int64),
+        symbol=[m.product_id for m in matches],
+        trade_id=np.fromiter([m.trade_id for m in matches], np.int64, n),
+        price=[m.price for m in matches],
+        size=[m.size for m in matches],
+        time=all_rfc3339_us([m.time for m in matches]),
+        seller=np.fromiter([m.side == "buy" for m in matches], np.bool_, n),  # a buying maker meets a selling taker
+        history=np.fromiter([type(m) is _LastMatch for m in matches], np.bool_, n),
+    )
+
+
+def _note(i: int, message: _Ticker | _Snapshot | _Update, sheet: Sheet) -> None:
+    match message:
+        case _Ticker():
+            sheet.quotes.append(_quote(i, message))
+        case _Snapshot(product_id=product):
+            sheet.depth(update(i, product, _time(message.time), message.bids, message.asks, snapshot=True))
+        case _Update(product_id=product, changes=changes):
+            bids = [(price, size) for side, price, size in changes if side == "buy"]
+            asks = [(price, size) for side, price, size in changes if side == "sell"]
+            sheet.depth(update(i, product, _time(message.time), bids, asks))
 
 
 def decode_rest(body: bytes, native: str) -> Decoded:
@@ -179,7 +201,7 @@ def decode_rest(body: bytes, native: str) -> Decoded:
         return refusal(malformed("REST answer", error), native)
     for part, row in enumerate(rows):
         try:
-            sheet.trades.append(_trade(0, part, native, _fill.decode(row), history=False))
+            sheet.trades.append(_trade(part, native, _fill.decode(row)))
         except UNREADABLE as error:
             sheet.refused.append(Refused(0, malformed("trade", error), native, _id_of(row), part))
     sheet.trades.sort(key=lambda trade: trade.trade_id)
@@ -190,9 +212,8 @@ def _time(text: str) -> int:
     return rfc3339_us(text) if text else 0
 
 
-def _trade(frame: int, part: int, product: str, fill: _Fill, *, history: bool) -> Trade:
-    seller = fill.side == "buy"  # a buying maker meets a selling taker
-    return Trade(frame, part, product, fill.trade_id, fill.price, fill.size, rfc3339_us(fill.time), seller, history)
+def _trade(part: int, product: str, fill: _Fill) -> Trade:
+    return Trade(0, part, product, fill.trade_id, fill.price, fill.size, rfc3339_us(fill.time), seller=fill.side == "buy")
 
 
 def _quote(frame: int, t: _Ticker) -> Quote:

@@ -189,8 +189,7 @@ def moment(time: int) -> int:
 def check_levels(*sides: Sequence[Level]) -> None:
     """Raise ValueError with the reason if a price of a book is not above zero, or a size below it, or either no plain decimal."""
     texts = [*chain.from_iterable(chain.from_iterable(sides))]
-    digits = "".join(texts).replace(".", "")
-    if digits.isdecimal() and digits.isascii():
+    if texts and _are_digits_and_points(texts):
         try:
             values = [*map(float, texts)]
         except ValueError:
@@ -208,15 +207,20 @@ def check_levels(*sides: Sequence[Level]) -> None:
 
 def _floats(texts: Sequence[str]) -> tuple[Floats, Sequence[int]]:
     """Return the values and which texts need a closer look: all, if any holds more than digits and points."""
-    digits = "".join(texts).replace(".", "")
-    if digits.isdecimal() and digits.isascii():
+    if _are_digits_and_points(texts):
         try:
             values = np.fromiter(map(float, texts), np.float64, len(texts))
         except ValueError:
             pass
         else:
+            if max(map(len, texts), default=0) <= MAX_DIGITS:
+                return values, ()
             return values, [i for i, t in enumerate(texts) if len(t) > MAX_DIGITS and len(t.strip("0")) > MAX_DIGITS]
     return np.zeros(len(texts)), range(len(texts))
+
+
+def _are_digits_and_points(texts: Sequence[str]) -> bool:
+    return not "".join(texts).encode(errors="replace").translate(None, b"0123456789.")
 
 
 def _against(text: str, *, zero: bool) -> str | None:

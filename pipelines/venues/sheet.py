@@ -84,10 +84,14 @@ class Sheet:
                 Depth(frame, symbol, 0, snapshot=False, first=-1, last=-1, previous=-1, bids=[], asks=[], checksum=-1)
             )
 
-    def decoded(self, frames: int) -> Decoded:
-        """Return what was noted of a batch of so many frames; those of which nothing was noted are ignored."""
-        told = {entry[0] for kind in (self.trades, self.quotes, self.refused, self.depths) for entry in kind}
-        decoded = build(_columns(self.trades), self.refused, frames - len(told))
+    def decoded(self, frames: int, trades: Trades | None = None) -> Decoded:
+        """Return what was noted of a batch of so many frames; those of which nothing was noted are ignored.
+
+        `trades`, of a venue that forms the columns itself, stand in the place of those noted one by one.
+        """
+        trades = _columns(self.trades) if trades is None else trades
+        told = {entry[0] for kind in (self.quotes, self.refused, self.depths) for entry in kind}
+        decoded = build(trades, self.refused, frames - len(told.union(trades.frame.tolist())))
         if not self.quotes:
             return decoded._replace(depths=self.depths)
         symbols = list(dict.fromkeys([*decoded.symbols, *(q.symbol for q in self.quotes)]))
