@@ -70,7 +70,8 @@ class Progress:
         self._write_status(covered, epoch)
 
     def _write_status(self, covered: Arrival, epoch: float) -> None:
-        lag = None if self.scaled else max(0.0, time.time() - covered.output.journal_ns / 1e9)
+        reached = covered.output.journal_ns
+        lag = None if self.scaled or not reached else max(0.0, time.time() - reached / 1e9)
         backlog = behind(self.settings.journal_dir, covered.segment, covered.offset) if covered.segment else 0
         LAG.set(lag or 0.0)
         BACKLOG.set(backlog)
