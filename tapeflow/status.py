@@ -212,7 +212,7 @@ def _supervised(child: Standing, own: _File | None, now: float) -> Process:
         state = "suspended"
     elif state == "running" and own and own.age > STALE_S and now - child.since > STALE_S:
         state = "hung"
-    return Process(child.name, state, child.pid, child.restarts, now - child.since)
+    return Process(child.name, state, child.pid, child.restarts, now - child.since if child.since else None)
 
 
 def _unsupervised(name: str, own: _File) -> Process:

@@ -135,6 +135,11 @@ def test_a_process_that_has_just_been_started_does_not_hang_yet(house: House) ->
     assert faults(house.gather()) == []
 
 
+def test_a_process_that_was_never_started_has_no_age(house: House) -> None:
+    house.up["children"][1] = house.child("flow", state="stopped", pid=None, since=0.0)
+    assert house.gather().processes[1].age_s is None
+
+
 def test_when_the_supervisor_was_killed_its_word_counts_no_more(house: House) -> None:
     house.up["pid"] = GONE
     house.flow["pid"] = GONE
