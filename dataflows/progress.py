@@ -89,6 +89,8 @@ class Progress:
         }
         if self.engine is not None:
             status |= _of_engine(self.engine)
+        if self.scaled:
+            status["clock_offset_us"] = {}  # a delay of ours is many times as long on a clock that runs faster
         path = self.settings.data / "status" / "flow.json"
         fresh = path.with_suffix(".tmp")
         fresh.write_text(json.dumps(status))

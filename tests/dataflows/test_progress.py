@@ -12,7 +12,9 @@ import pytest
 from dataflows.lake_sink import Arrival
 from dataflows.progress import Progress
 from pipelines.engine import Output
-from pipelines.settings import Settings
+from pipelines.records import Kind
+from pipelines.settings import Demo, Settings, Venue
+from tests import tapes
 
 
 def reported(data: Path, journal_ns: int) -> Any:
@@ -26,3 +28,13 @@ def test_a_flow_that_has_read_nothing_is_not_behind(tmp_path: Path) -> None:
 
 def test_lag_is_the_age_of_what_was_read(tmp_path: Path) -> None:
     assert reported(tmp_path, time.time_ns() - 3 * 10**9)["lag_s"] == pytest.approx(3, abs=2)
+
+
+@pytest.mark.parametrize(("speed", "told"), [(1.0, {"demo": 5_000_000}), (10.0, {})])
+def test_a_scaled_clock_tells_nothing_of_a_venue(tmp_path: Path, speed: float, told: dict[str, int]) -> None:
+    engine, ms = tapes.journal_engine(venue="demo"), tapes.DAY // 1000
+    tapes.feed(engine, [((ms + 5_000) * 10**6, Kind.FRAME, tapes.agg_trade("AAAUSDT", 7, ms, "1", "1"))])
+    progress = Progress(Settings(data=tmp_path, demo=Demo(speed=speed), venues={"demo": Venue(symbols=("AAA-USDT",))}))
+    progress.watch(engine)
+    progress.report(Arrival(Output([], engine.journal_ns), "", 0), {})
+    assert json.loads((tmp_path / "status" / "flow.json").read_bytes())["clock_offset_us"] == told
