@@ -74,6 +74,8 @@ class Connection:
         Kept from what this socket has sent since it last opened.
     breaks : int
         How often one of them, or of those before, could no longer be trusted.
+    shed : int
+        Frames received since it last opened that were not journaled, and are not missing for another reason.
     """
 
     def __init__(self, venue: Venue, route: Route, owner: Owner) -> None:
@@ -90,6 +92,9 @@ class Connection:
         self.awaited: set[Stream] = set()
         self.refusal = ""
         self.books = Books(venue, 0.0)
+        self.shed = 0
+        self._next: int | None = None
+        self._fault = ""
         self._breaks = 0
         self._owner = owner
         self._retired = asyncio.Event()
@@ -119,6 +124,20 @@ class Connection:
             self.shown[stream.feed] += n
         self.awaited -= counts.keys()
 
+    def follow(self, numbers: Sequence[int]) -> None:
+        """Hold the numbers of messages against each other; where some were lost, what they bore is had by a new socket.
+
+        Numbers of what we shed ourselves are missing, too. A book has lost its changes all the same.
+        """
+        for number in numbers:
+            lost = 0 if self._next is None else number - self._next
+            self._next = number + 1
+            if 0 < lost <= self.shed and "book" not in self.route.feeds:
+                self.shed -= lost
+            elif lost > 0 and not self._fault and self._wire is not None:
+                self._fault = f"{lost} messages before {number} were lost"
+                self._wire.transport.abort()
+
     def start(self) -> None:
         """Begin to connect."""
         self._task = spawn(self._run(), f"{self.venue.name} {self.route.name}")
@@ -147,7 +166,7 @@ class Connection:
         while not self._retired.is_set():
             await self._owner.admitted()
             end = await self._session()
-            if self.shown:  # a venue that takes a connection and sends nothing is spared
+            if self.shown and not self._fault:  # a venue that takes a connection and sends nothing is spared
                 delay = FIRST_DELAY_S
                 self.silences = 0
             if self._retired.is_set():
@@ -195,7 +214,8 @@ class Connection:
         return _End(told.text, told.wait_s)
 
     async def _receive(self, wire: Wire) -> str:
-        self.refusal = ""
+        self.refusal = self._fault = ""
+        self.shed, self._next = 0, None
         self.subscribed_at = None
         self.awaited = {stream for stream in self.streams if stream.feed not in QUIET and stream.symbol}
         self.opened_at = asyncio.get_running_loop().time()
@@ -235,7 +255,7 @@ class Connection:
                 tick += 1
                 await asyncio.wait((closed, retired), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 if closed.done() and not retired.done():
-                    return f"closed by the venue (code {wire.close_code})"
+                    return self._fault or f"closed by the venue (code {wire.close_code})"
                 seeing = self.subscribed_at is not None and not self._owner.blind()
                 fault = liveness.look(wire.frames, wire.pongs, self.shown if seeing else None)
                 if fault is not None and not retired.done():

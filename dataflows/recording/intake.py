@@ -55,6 +55,9 @@ class Owner(Protocol):
     def feed_of(self, connection: int, frame: bytes) -> Feed:
         """Tell which feed a frame is shed with: `quotes`, `book`, or with all that is left, `trades`."""
 
+    def dropped(self, connection: int) -> None:
+        """Take note that a frame of a connection was shed."""
+
     def shedding(self, feed: Feed, reason: str) -> None:
         """Take note that frames of a feed are no longer written."""
 
@@ -194,6 +197,7 @@ class Intake:
             feed = self._owner.feed_of(item[1], item[3]) if item[2] == FRAME else None
             if feed in self._episodes:
                 self._drop(feed)
+                self._owner.dropped(item[1])
             else:
                 kept.append(item)
         return kept

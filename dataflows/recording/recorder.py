@@ -112,6 +112,10 @@ class Recorder:
         """Tell which feed a frame is shed with."""
         return self._board.feed_of(connection, frame)
 
+    def dropped(self, connection: int) -> None:
+        """Take note that a frame of a connection was shed."""
+        self._board.dropped(connection)
+
     def shedding(self, feed: Feed, reason: str) -> None:
         """Journal that frames of a feed are missing from here on."""
         self._tell_shed(feed, reason)

@@ -228,6 +228,7 @@ class Station:
         if not current:
             return
         connection.note(counts)
+        connection.follow(seen.numbers)
         if "book" in feeds:
             connection.books.take(self.venue.decode(frames, self.venue.rules.tape).depths, now)
         for answer in seen.answers:

@@ -66,6 +66,12 @@ class Switchboard:
             connection, reader = found
             reader.saw(connection, frames, recv_ns, current=connection.number == number)
 
+    def dropped(self, number: int) -> None:
+        """Tell a connection that a frame of it was shed."""
+        connection, _ = self._read.get(number, (None, None))
+        if connection is not None and connection.number == number:
+            connection.shed += 1
+
     def feed_of(self, number: int, frame: bytes) -> Feed:
         """Tell which feed a frame is shed with; what cannot be told is shed last, with trades."""
         if number not in self._read:

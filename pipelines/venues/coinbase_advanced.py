@@ -3,7 +3,9 @@
 One channel a message. Where heartbeats are not subscribed, quiet channels are closed after a minute. A first message must
 come within 5 s of the handshake, and no more than eight may be sent in a second. Products with an alias (BTC-USDC) trade
 in the book of another (BTC-USD), under whose name all that concerns them is sent: they are left out, and so are the
-futures of Coinbase Derivatives, which are counted in contracts. REST shows the newest trades alone.
+futures of Coinbase Derivatives, which are counted in contracts. REST shows the newest trades alone. All messages of a
+connection are counted together, whatever their channel (so other clients say; no recording of ours holds two in a row): a
+hole in the numbers is all that shows lost updates of a book.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ channels. Times have as many digits as they need.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
@@ -99,6 +100,7 @@ class _TradesEventSight(Struct):
 
 class _TradesSight(Struct, tag_field="channel", tag="market_trades"):
     events: list[_TradesEventSight]
+    sequence_num: Any = None
 
 
 class _Product(Struct, gc=False):
@@ -107,6 +109,7 @@ class _Product(Struct, gc=False):
 
 class _BookSight(Struct, tag_field="channel", tag="l2_data"):
     events: list[_Product]
+    sequence_num: Any = None
 
 
 class _TickerEventSight(Struct):
@@ -115,14 +118,19 @@ class _TickerEventSight(Struct):
 
 class _TickerSight(Struct, tag_field="channel", tag="ticker"):
     events: list[_TickerEventSight]
+    sequence_num: Any = None
 
 
 class _Heartbeat(Struct, tag_field="channel", tag="heartbeats"):
-    pass
+    sequence_num: Any = None
 
 
 class _Subscriptions(Struct, tag_field="channel", tag="subscriptions"):
-    pass
+    sequence_num: Any = None
+
+
+class _Numbered(Struct):
+    sequence_num: Any = None
 
 
 class _Error(Struct):
@@ -150,6 +158,7 @@ class _Answer(Struct):
 
 _message = msgspec.json.Decoder(_Trades | _Book | _Ticker)
 _sight = msgspec.json.Decoder(_TradesSight | _BookSight | _TickerSight | _Heartbeat | _Subscriptions)
+_numbered = msgspec.json.Decoder(_Numbered)
 _error = msgspec.json.Decoder(_Error)
 _trade = msgspec.json.Decoder(_Trade)
 _trade_sight = msgspec.json.Decoder(_TradeSight)
@@ -162,13 +171,16 @@ _loose_book = msgspec.json.Decoder(_LooseBook)
 
 def look(frames: Sequence[bytes]) -> Seen:
     """See `Venue.look`."""
-    seen = Seen([], [])
+    numbers: list[int] = []
+    seen = Seen([], [], numbers)
     for frame in frames:
         try:
             message = _sight.decode(frame)
         except UNREADABLE:
-            _look_closer_at(frame, seen)
+            _look_closer_at(frame, seen, numbers)
             continue
+        if type(message.sequence_num) is int:
+            numbers.append(message.sequence_num)
         match message:
             case _TradesSight(events=events):
                 for event in events:
@@ -187,8 +199,11 @@ def _sights(trades: Sequence[_TradeSight], *, history: bool) -> list[Sight]:
     return [Sight("trades", product, number, number, "fill", history) for number, product in known if number >= 0]
 
 
-def _look_closer_at(frame: bytes, seen: Seen) -> None:
-    """Note what a frame of unusual form bears all the same: an error, or trades of which one is damaged."""
+def _look_closer_at(frame: bytes, seen: Seen, numbers: list[int]) -> None:
+    """Note what a frame of unusual form bears all the same: its number, an error, or trades of which one is damaged."""
+    with suppress(*UNREADABLE):
+        if type(number := _numbered.decode(frame).sequence_num) is int:
+            numbers.append(number)
     try:
         seen.answers.append(Answer("error", _error.decode(frame).message))
     except UNREADABLE:

@@ -119,10 +119,21 @@ GARBLED: Final = Failure("garbled", "answer was no valid JSON")
 
 
 class Seen(NamedTuple):
-    """What the recorder learns from a group of frames: sights in order of receipt, and the venue's own words."""
+    """What the recorder learns from a group of frames.
+
+    Attributes
+    ----------
+    sights : list of Sight
+        In order of receipt.
+    answers : list of Answer
+        The venue's own words.
+    numbers : sequence of int
+        Where the venue counts the messages of a connection, all of them and one by one: their numbers, in order of receipt.
+    """
 
     sights: list[Sight]
     answers: list[Answer]
+    numbers: Sequence[int] = ()
 
 
 class Rules(NamedTuple):

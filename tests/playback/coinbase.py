@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.playback.market import START_MS, TICK, Market, Quote, Trade, Update, price, size
-from tests.playback.server import Frame
+from tests.playback.server import NUMBER, Frame
 
 PRODUCT = "BTC-USD"
 
@@ -116,7 +116,6 @@ class Advanced:
         self.symbols = [PRODUCT]
         self.market = Market()
         self.now_ms = START_MS
-        self.number = 0
         self.frames = [frame for event in self.market.events for frame in self._frames(event)]
 
     def opens(self, path: str) -> bool:
@@ -157,8 +156,7 @@ class Advanced:
         return None
 
     def _wrap(self, channel: str, ms: int, event: dict[str, Any]) -> str:
-        self.number += 1
-        return json.dumps({"channel": channel, "timestamp": iso(ms), "sequence_num": self.number, "events": [event]})
+        return json.dumps({"channel": channel, "timestamp": iso(ms), "sequence_num": json.loads(NUMBER), "events": [event]})
 
     def _trade(self, trade: Trade) -> dict[str, Any]:
         row = {"trade_id": str(trade.id), "product_id": PRODUCT, "price": price(trade.ticks), "size": size(trade.lots)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,12 +22,20 @@ PACE_S = 0.002
 """Between two frames of a socket: quick, and yet not all in one read."""
 
 
+NUMBER = '"@number@"'
+"""Stands in a text for how many messages its socket was sent before."""
+
+
 class Frame(NamedTuple):
-    """A frame to send, the subscription that it belongs to, and when it happened, ms since 1970."""
+    """A frame to send, the subscription that it belongs to, and when it happened, ms since 1970.
+
+    One that is `lost` counts as sent, and never is.
+    """
 
     key: str
     text: str
     ms: int = 0
+    lost: bool = False
 
 
 class Script(Protocol):
@@ -83,6 +92,7 @@ class Playback:
         self.asked: list[str] = []
         self.url = ""
         self._sessions: dict[ServerConnection, set[str]] = {}
+        self._sent: Counter[ServerConnection] = Counter()
         self._ready = threading.Event()
         self._stop: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -122,16 +132,21 @@ class Playback:
                     del self._sessions[connection]
             if at <= number < at + lost:
                 continue
-            if number == at + lost:
-                await self._subscribed(keys)
+            await self._subscribed({frame.key})  # a socket that the recorder gave up is open again soon
             for connection, subscribed in list(self._sessions.items()):
                 if frame.key in subscribed:
                     with suppress(ConnectionClosed):
-                        await connection.send(frame.text)
+                        await self._send(connection, frame.text, lost=frame.lost)
             await asyncio.sleep(PACE_S)
         for connection in list(self._sessions):
             await (await connection.ping())  # the answer comes once all before it was taken
         self.played.set()
+
+    async def _send(self, connection: ServerConnection, text: str, *, lost: bool = False) -> None:
+        number = self._sent[connection]
+        self._sent[connection] += 1
+        if not lost:
+            await connection.send(text.replace(NUMBER, str(number)))
 
     async def _subscribed(self, keys: set[str]) -> None:
         while not keys <= set().union(*self._sessions.values()):
@@ -146,7 +161,7 @@ class Playback:
                 wanted = set(keys)
                 answers = self.script.control(text, wanted)
                 for answer in answers:
-                    await connection.send(answer)
+                    await self._send(connection, answer)
                 keys.clear()
                 keys.update(wanted)  # only now: an acknowledgement comes before data
         except ConnectionClosed:

@@ -362,3 +362,20 @@ def test_mutated_frames_are_all_accounted_for() -> None:
     outcome = endure(ADVANCED, FORMS, 20_000)
     assert_a_glance_agrees(ADVANCED, FORMS)
     assert min(outcome["rows"], outcome["depths"], outcome["quotes"], outcome["faults"]) > 500
+
+
+def test_messages_of_a_connection_are_counted_over_all_channels() -> None:
+    frames = [
+        b'{"channel":"market_trades","sequence_num":0,"events":[]}',
+        b'{"channel":"subscriptions","sequence_num":1,"events":[]}',
+        b'{"channel":"heartbeats","sequence_num":2,"events":[{"current_time":"?","heartbeat_counter":3}]}',
+        b'{"channel":"candles","sequence_num":3,"events":[]}',
+        b'{"channel":"l2_data","sequence_num":4,"events":[{"type":"update"}]}',
+        b'{"channel":"ticker","sequence_num":"5","events":[]}',
+        b'{"channel":"ticker","sequence_num":true,"events":[]}',
+        b'{"channel":"ticker","events":[]}',
+        b'{"type":"error","message":"no"}',
+        b"torn",
+        b'{"channel":"ticker","sequence_num":9,"events":[]}',
+    ]
+    assert list(ADVANCED.look(frames).numbers) == [0, 1, 2, 3, 4, 9]
