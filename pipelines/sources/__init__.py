@@ -99,7 +99,7 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
         If there are no paths, or the venue or the symbol is unknown.
     """
     place = venue_named(venue)
-    wanted = place.guess(symbol).native if symbol else None
+    wanted, unknown = _guessed(place, symbol)
     found = [file for path in paths for file in _recognise(path, place, wanted)]
     if not found:
         raise ValueError("no files: name at least one")
@@ -111,6 +111,10 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
             raise SourceError(file.path, f"holds {file.kind}, {found[0].path} {kind}: they are no one tape; take each alone")
     pairs = sorted(((file, file.scan()) for file in found), key=lambda pair: pair[1].first_ns)
     files, scans = [file for file, _ in pairs], [scan for _, scan in pairs]
+    if unknown is not None:
+        wanted = _described(symbol, scans)
+        if wanted is None:
+            raise unknown
     tape = _tape(files, scans)
     instruments = _instruments(files[0].path, place, tape, scans, wanted)
     several = len({name for scan in scans for name in scan.symbols.get(tape, [])}) > 1
@@ -124,6 +128,19 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
         _files=tuple(files),
         _only=wanted if several else None,
     )
+
+
+def _guessed(venue: Venue, symbol: str | None) -> tuple[str | None, ValueError | None]:
+    """Return the venue's own name of a symbol, or as it was written and why the venue cannot tell."""
+    try:
+        return (venue.guess(symbol).native if symbol else None), None
+    except ValueError as error:
+        return symbol, error
+
+
+def _described(symbol: str | None, scans: Sequence[Scan]) -> str | None:
+    """Return the venue's own name of a symbol by what the files describe; None: they do not."""
+    return next((i.native for scan in scans for i in scan.instruments if symbol in (i.native, i.symbol)), None)
 
 
 def _recognise(path: Path, venue: Venue, wanted: str | None) -> list[SourceFile]:
@@ -190,7 +207,8 @@ def _instruments(path: Path, venue: Venue, tape: Tape, scans: Sequence[Scan], wa
     try:
         return [described.get(name) or venue.guess(name) for name in natives]
     except ValueError as error:
-        raise SourceError(path, f"{error}; choose what to take with --symbol") from None
+        remedy = "leave it out: take another with --symbol" if len(natives) > 1 else "take a capture that holds this list"
+        raise SourceError(path, f"{error}, and the files do not; {remedy}") from None
 
 
 def _digest(files: Sequence[SourceFile], venue: Venue, instruments: Sequence[Instrument]) -> str:

@@ -430,3 +430,52 @@ def test_real_trades(name: str, where: str, symbol: str, count: int, steps: set[
     rows = np.concatenate([p.rows.rows for p in source.pieces() if p.rows])
     assert (rows.size, set(rows["kind"].tolist())) == (count, {TRADE})
     assert set(np.diff(rows["trade_id"]).tolist()) == steps
+
+
+def matched(symbol: str) -> str:
+    row = {"instId": symbol, "tradeId": "7", "px": "5.1", "sz": "3", "side": "buy", "ts": str(T0), "count": "1"}
+    return json.dumps({"arg": {"channel": "trades", "instId": symbol}, "data": [row]})
+
+
+def listed_by_okx(*frames: str) -> bytes:
+    row = {"instType": "SWAP", "instId": "UNI-USD-SWAP", "ctVal": "10", "ctMult": "1", "ctType": "inverse", "ctValCcy": "USD"}
+    row |= {"settleCcy": "UNI", "uly": "UNI-USD", "tickSz": "0.001", "lotSz": "1", "state": "live"}
+    url = "https://www.okx.com/api/v5/public/instruments?instType=SWAP"
+    lines: list[dict[str, Any]] = [
+        *({"t": "recv", "conn": "ws.1", "ts": T0 / 1000 + k / 8, "data": f} for k, f in enumerate(frames)),
+        {"t": "http", "ts": T0 / 1000, "url": url, "data": json.dumps({"code": "0", "data": [row], "msg": ""})},
+    ]
+    return "".join(json.dumps(line) + "\n" for line in [{"t": "header"}, *lines]).encode()
+
+
+@pytest.mark.parametrize("symbol", [None, "UNI-USD-SWAP", "UNI-USD-PERP"])
+def test_a_contract_is_worth_what_the_capture_says_wherever_it_says_so(tmp_path: Path, symbol: str | None) -> None:
+    path = put(tmp_path, "c", listed_by_okx(matched("UNI-USD-SWAP")))
+    source = open_source([path], venue="okx", symbol=symbol)
+    assert [(i.symbol, i.contract, i.inverse) for i in source.instruments] == [("UNI-USD-PERP", "10", True)]
+    assert trades(source) == [7]
+
+
+def test_a_contract_of_unknown_worth_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    alone = put(tmp_path, "a", timed(matched("UNI-USD-SWAP")))
+    with pytest.raises(
+        SourceError, match="only okx's list of instruments tells, and the files do not; take a capture that holds"
+    ):
+        open_source([alone], venue="okx")
+    with pytest.raises(ValueError, match="only okx's list of instruments tells"):
+        open_source([alone], venue="okx", symbol="UNI-USD-SWAP")
+    several = put(tmp_path, "b", timed(matched("UNI-USD-SWAP"), matched("BTC-USDT")))
+    with pytest.raises(SourceError, match="leave it out: take another with --symbol"):
+        open_source([several], venue="okx")
+    assert trades(open_source([several], venue="okx", symbol="BTC-USDT")) == [7]
+
+
+@pytest.mark.real
+def test_the_recorded_capture_of_okx_tells_its_contracts(tmp_path: Path) -> None:
+    capture = SHARED / "captures" / "OKX.jsonl.zst"
+    found = {i.native: (i.symbol, i.contract) for i in open_source([capture], venue="okx").instruments}
+    assert found == {
+        "BTC-USD-220527": ("BTC-USD-220527", "100"),
+        "UNI-USD-SWAP": ("UNI-USD-PERP", "10"),
+        "BTC-USDT": ("BTC-USDT", ""),
+    }
