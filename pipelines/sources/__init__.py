@@ -44,7 +44,7 @@ class Source:
     tape : {'agg', 'fill'}
     venue : str
     instruments : tuple of Instrument
-        What trades on it; of a journal, what it names first.
+        What trades on it, or is named by its other feeds; of a journal, what it names first.
     digest : str
         SHA-256, in hex, over contents, venue and symbols.
     """
@@ -117,7 +117,7 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
             raise unknown
     tape = _tape(files, scans)
     instruments = _instruments(files[0].path, place, tape, scans, wanted)
-    several = len({name for scan in scans for name in scan.symbols.get(tape, [])}) > 1
+    several = len({name for scan in scans for name in (*scan.symbols.get(tape, []), *scan.quiet)}) > 1
     return Source(
         paths=tuple(file.path for file in files),
         kind=kind,
@@ -197,13 +197,15 @@ def _tape(files: Sequence[SourceFile], scans: Sequence[Scan]) -> Tape:
 
 
 def _instruments(path: Path, venue: Venue, tape: Tape, scans: Sequence[Scan], wanted: str | None) -> list[Instrument]:
-    """Return the instruments that trade on the tape: as the source describes them, else by their names."""
+    """Return the instruments on the tape, those that trade first: as the source describes them, else by their names."""
     described = {i.native: i for scan in scans for i in scan.instruments}
     natives = list(dict.fromkeys(name for scan in scans for name in scan.symbols.get(tape, [])))
     if wanted is not None:
         if wanted not in natives:
             raise SourceError(path, f"holds no trades of {wanted}, but of {', '.join(natives[:10])}; change --symbol")
         natives = [wanted]
+    else:
+        natives = list(dict.fromkeys([*natives, *(name for scan in scans for name in scan.quiet)]))
     try:
         return [described.get(name) or venue.guess(name) for name in natives]
     except ValueError as error:

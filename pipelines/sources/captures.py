@@ -76,6 +76,7 @@ class Capture:
         """See `SourceFile.scan`."""
         first_ns = 0
         symbols: dict[Tape, dict[str, None]] = {}
+        quiet: dict[str, None] = {}
         instruments: list[Instrument] = []
         for lines in blocks(self.path, 0, BLOCK):
             for line in lines:
@@ -88,7 +89,9 @@ class Capture:
                 for sight in self.venue.look([frame]).sights:
                     if sight.feed == "trades":
                         symbols.setdefault(sight.tape, {})[sight.symbol] = None
-        return Scan(first_ns, {tape: list(names) for tape, names in symbols.items()}, instruments)
+                    elif sight.symbol:
+                        quiet[sight.symbol] = None
+        return Scan(first_ns, {tape: list(names) for tape, names in symbols.items()}, instruments, list(quiet))
 
     def _described(self, line: bytes) -> list[Instrument]:
         record = _line.decode(line)

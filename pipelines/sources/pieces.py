@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -62,11 +62,14 @@ class Scan(NamedTuple):
         The venue's own names that trade, by tape.
     instruments : list of Instrument
         As the venue described them in the file itself.
+    quiet : sequence of str
+        Those that other feeds name, whether they trade or not.
     """
 
     first_ns: int
     symbols: dict[Tape, list[str]]
     instruments: list[Instrument]
+    quiet: Sequence[str] = ()
 
 
 class SourceFile(Protocol):

@@ -406,6 +406,8 @@ def test_real_json_captures() -> None:
     assert all(body.startswith(b'{"lastUpdateId"') for _, body in heads)
     spot = open_source([SHARED / "captures" / "BINANCE.jsonl.zst"], venue="binance-spot")
     assert (spot.tape, len(trades(spot))) == ("agg", 2)
+    quoted_alone = {"BLZ-ETH", "RUNE-EUR"}
+    assert {i.symbol for i in spot.instruments} == quoted_alone | {"LRC-BTC", "NKN-USDT"}
 
 
 @pytest.mark.real
@@ -430,6 +432,16 @@ def test_real_trades(name: str, where: str, symbol: str, count: int, steps: set[
     rows = np.concatenate([p.rows.rows for p in source.pieces() if p.rows])
     assert (rows.size, set(rows["kind"].tolist())) == (count, {TRADE})
     assert set(np.diff(rows["trade_id"]).tolist()) == steps
+
+
+def test_an_instrument_that_only_quotes_is_on_the_tape_too(tmp_path: Path) -> None:
+    quote = {"e": "bookTicker", "u": 1, "s": "ETHUSDT", "b": "1.0", "B": "2", "a": "1.1", "A": "3", "T": T0, "E": T0}
+    frame = json.dumps({"stream": "ethusdt@bookTicker", "data": quote}, separators=(",", ":"))
+    path = put(tmp_path, "c", timed(frame, agg(1)))
+    both = open_source([path], venue="binance-usdm")
+    assert [i.symbol for i in both.instruments] == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
+    one = open_source([path], venue="binance-usdm", symbol="BTCUSDT")
+    assert [i.symbol for i in one.instruments] == ["BTC-USDT-PERP"]
 
 
 def matched(symbol: str) -> str:
