@@ -58,14 +58,17 @@ class Gathered:
         return len(self._best) + len(self._depths) + len(self._liquidations) + len(self._fundings) + len(self._faults)
 
     def take(self, i: int, event: Any) -> None:
-        """Take the event in a frame, if it is none of a trade."""
-        kind = type(event)
-        if kind in (BookTicker, SpotTicker):
-            if event.section in (0, self._section):
-                self._at.append(i)
-                self._best.append(event)
-        elif reader := _READERS.get(kind):
+        """Take the event in a frame, if it is neither of a trade nor of quotes."""
+        if reader := _READERS.get(type(event)):
             reader(self, i, event)
+
+    def take_quotes(self, at: list[int], best: list[BookTicker | SpotTicker]) -> None:
+        """Take the best quotes of some frames."""
+        told = (0, self._section)
+        if not {q.section for q in best}.issubset(told):
+            at, best = [i for i, q in zip(at, best, strict=True) if q.section in told], [q for q in best if q.section in told]
+        self._at += at
+        self._best += best
 
     def _depth(self, i: int, event: DepthUpdate | Snapshot) -> None:
         try:
@@ -108,7 +111,7 @@ class Gathered:
         rows = np.zeros(len(best), QUOTE)
         index = {name: k for k, name in enumerate(symbols)}
         rows["frame"] = self._at
-        rows["instrument"] = [index[q.symbol] for q in best]
+        rows["instrument"] = 0 if len(index) == 1 else [index[q.symbol] for q in best]
         rows["update_id"] = [q.update_id for q in best]
         times = np.array([q.time for q in best], np.int64)
         rows["ts"] = ts = microseconds(times)

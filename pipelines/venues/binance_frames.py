@@ -47,6 +47,7 @@ _TYPES: Final[dict[str, type[Struct]]] = {
     "forceOrder": ForceOrder,
     "markPriceUpdate": MarkPrice,
 }
+_QUOTES: Final = (BookTicker, SpotTicker)
 _TRADE: Final[dict[Tape, str]] = {"agg": "aggTrade", "fill": "trade"}
 _ANSWERS: Final = ({"result"}, {"code", "msg"}, {"error"})
 """Keys by which the server's answers are known."""
@@ -87,18 +88,25 @@ def _read_block(frames: Sequence[bytes | memoryview], begin: int, tape: Tape, re
     wanted = _TYPES[_TRADE[tape]]
     events: list[Any] = []
     at: list[int] = []
+    quotes: list[BookTicker | SpotTicker] = []
+    quotes_at: list[int] = []
     for i, frame in enumerate(frames[begin : begin + BLOCK], begin):
         try:
             event: Any = raw.decode(frame) if frame[:5] == b'{"e":' else wrapped.decode(frame).data
         except UNREADABLE:
             event = _look_closer(i, bytes(frame), tape)
-        if type(event) is wanted:
+        kind = type(event)
+        if kind is wanted:
             events.append(event)
             at.append(i)
-        elif type(event) is Refused:
+        elif kind in _QUOTES:
+            quotes.append(event)
+            quotes_at.append(i)
+        elif kind is Refused:
             refused.append(event)
         else:
             others.take(i, event)
+    others.take_quotes(quotes_at, quotes)
     return _columns(events, at, [e.symbol for e in events], tape)
 
 

@@ -47,6 +47,8 @@ KLINES = pa.schema(
 
 MOST: Final = 1e18
 """No size of a level reaches this: some coins trade by the million millions."""
+_floats_of = msgspec.json.Decoder(list[float]).decode
+"""Reads decimal texts faster than `float`, and as exactly."""
 _PLAIN = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 
 Tape = Literal["agg", "fill"]
@@ -147,6 +149,8 @@ def decimals(texts: Sequence[str], what: str, *, zero: bool = False) -> tuple[Fl
         Zero is accepted.
     """
     values, doubtful = _floats(texts)
+    if not doubtful and values.size and values.max() < ABSURD and (zero or values.min() > 0):
+        return values, {}
     odd = values >= ABSURD
     if not zero:
         odd |= values <= 0
@@ -209,8 +213,8 @@ def _floats(texts: Sequence[str]) -> tuple[Floats, Sequence[int]]:
     """Return the values and which texts need a closer look: all, if any holds more than digits and points."""
     if _are_digits_and_points(texts):
         try:
-            values = np.fromiter(map(float, texts), np.float64, len(texts))
-        except ValueError:
+            values = np.fromiter(_floats_of(f"[{','.join(texts)}]"), np.float64, len(texts))
+        except UNREADABLE:
             pass
         else:
             if max(map(len, texts), default=0) <= MAX_DIGITS:
@@ -254,6 +258,8 @@ def build(trades: Trades, refused: Sequence[Refused], ignored: int) -> Decoded:
 
     Rows and faults are in the order of their frames; `refused` are frames that gave no entry in `trades`.
     """
+    if not trades.symbol and not refused:
+        return Decoded(empty(0), [], [], ignored)
     known = [r for r in refused if r.trade_id >= 0]
     index = {name: i for i, name in enumerate(dict.fromkeys([*trades.symbol, *(r.symbol for r in known)]))}
     rows, reasons = _rows(trades)
