@@ -168,6 +168,19 @@ def test_a_bad_trade_leaves_the_others_of_its_frame(change: dict[str, object], r
     assert fault.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("odd", "known"),
+    [("0", [0]), ("007", [7]), ("9" * 18, [10**18 - 1]), ("0" * 19, [0])]
+    + [(odd, []) for odd in ("", "-5", " 5", "5 6", "5.0", "1e3", "\u0665", "x", "9" * 19, "0" * 20)],
+)
+def test_an_odd_id_is_read_as_alone_when_others_stand_beside_it(odd: str, known: list[int]) -> None:
+    usual = int(TRADE_OF["trade_id"])
+    for others in (0, 1):
+        decoded = ADVANCED.decode([*[trades({})] * others, trades({"trade_id": odd}), *[trades({})] * others], "fill")
+        assert decoded.rows["trade_id"].tolist() == [usual] * others + known + [usual] * others
+        assert len(decoded.faults) == 1 - len(known)
+
+
 def test_tickers_are_quotes() -> None:
     decoded = ADVANCED.decode(
         [frame("ticker", {"type": "update", "tickers": [TICKER, TICKER | {"product_id": "ETH-USD", "best_ask": ""}]})], "fill"
