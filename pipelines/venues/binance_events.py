@@ -16,6 +16,8 @@ from pipelines.venues.columns import MAX_ID
 Id = Annotated[int, Meta(ge=0, le=MAX_ID)]
 Int = Annotated[int, Meta(ge=-MAX_ID, le=MAX_ID)]
 Name = Annotated[str, Meta(min_length=1, max_length=40)]
+Section = Literal[0, 1, 2]
+"""Whose event it is: 1 USD-M's, 2 COIN-M's; 0: it does not say."""
 Levels = list[tuple[str, str]]
 
 
@@ -56,7 +58,7 @@ class _Best(Struct, gc=False, kw_only=True):
     ask: str = field(name="a")
     ask_size: str = field(name="A")
     time: Int = field(name="T", default=0)
-    section: int = field(name="st", default=0)
+    section: Section = field(name="st", default=0)
 
 
 class BookTicker(_Best, gc=False, kw_only=True, tag_field="e", tag="bookTicker"):
@@ -106,7 +108,7 @@ class ForceOrder(Struct, kw_only=True, tag_field="e", tag="forceOrder"):
     """At most one a second and instrument is shown."""
 
     order: Forced = field(name="o")
-    section: int = field(name="st", default=0)
+    section: Section = field(name="st", default=0)
 
 
 class MarkPrice(Struct, gc=False, kw_only=True, tag_field="e", tag="markPriceUpdate"):

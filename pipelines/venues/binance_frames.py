@@ -39,6 +39,8 @@ _OTHER_EVENTS: Final = (
     *("1dTicker", "serverShutdown", "tradingSession", "compositeIndex", "contractInfo", "assetIndexUpdate"),
 )
 """Events that nothing is made of."""
+_LISTED: Final = (*_OTHER_EVENTS, "markPriceUpdate")
+"""Events of which the streams of all symbols, that nobody asks for, send lists."""
 _TYPES: Final[dict[str, type[Struct]]] = {
     "aggTrade": AggTrade,
     "trade": Trade,
@@ -131,8 +133,8 @@ def _look_closer(i: int, frame: bytes, tape: Tape) -> Struct | Refused | None:
         return Refused(i, str(error))
     if not isinstance(event, dict):
         listed = event if isinstance(event, list) else []
-        known = bool(listed) and all(isinstance(e, dict) and _is_known(e.get("e")) for e in listed)
-        return None if known else Refused(i, "frame held no event")
+        spare = bool(listed) and all(isinstance(e, dict) and e.get("e") in _LISTED for e in listed)
+        return None if spare else Refused(i, "frame held no event")
     name = event.get("e")
     if name is None:
         return _nameless(i, event, is_wrapped=frame.startswith(b'{"stream"'))

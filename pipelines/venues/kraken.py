@@ -57,7 +57,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=40)]
 class _Message(Struct):
     channel: str = ""
     type: str = ""
-    data: list[Raw] = []
+    data: list[Raw] | None = None
     method: str = ""
     success: bool | None = None
     error: str = ""
@@ -177,7 +177,7 @@ class Kraken:
                 continue
             if message.channel in _FEEDS and message.type in ("snapshot", "update"):
                 history = message.type == "snapshot" and message.channel == "trade"
-                found = [s for item in message.data for s in _sights(_FEEDS[message.channel], item, history=history)]
+                found = [s for item in message.data or () for s in _sights(_FEEDS[message.channel], item, history=history)]
                 seen.sights.extend(sorted(found, key=attrgetter("first")))
             elif message.success is False:
                 seen.answers.append(Answer("error", message.error))
@@ -201,9 +201,11 @@ class Kraken:
                 continue
             if message.channel in _FEEDS and message.type not in ("snapshot", "update"):
                 sheet.refused.append(Refused(i, f"unknown type: {quoted(message.type)}"))
+            elif message.channel in _FEEDS and message.data is None:
+                sheet.refused.append(Refused(i, "message held no data"))
             elif message.channel in _FEEDS:
                 before, snapshot = len(sheet.trades), message.type == "snapshot"
-                for part, item in enumerate(message.data):
+                for part, item in enumerate(message.data or ()):
                     _READERS[message.channel](i, part, item, sheet, snapshot=snapshot)
                 sheet.trades[before:] = sorted(sheet.trades[before:], key=attrgetter("trade_id"))
             elif message.channel not in _OTHER and message.method not in _METHODS and message.success is None:

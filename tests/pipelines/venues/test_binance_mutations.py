@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pipelines.venues.binance import Binance
@@ -77,3 +79,17 @@ def test_absurd_figures_of_a_candle_are_told(at: int, absurd: int) -> None:
     assert VENUES[1].parse_klines(_CANDLE % sound).num_rows == 1
     with pytest.raises(ValueError, match="klines were malformed"):
         VENUES[1].parse_klines(_CANDLE % (*sound[:at], absurd, *sound[at + 1 :]))
+
+
+@pytest.mark.parametrize("event", [_TRADES[2], *(json.dumps(json.loads(_OTHERS[k])["data"]).encode() for k in (0, 2, 5))])
+def test_what_we_record_is_told_where_it_comes_in_lists(event: bytes) -> None:
+    decoded = VENUES[1].decode([b"[%s]" % event, b'{"stream":"x","data":[%s]}' % event], "agg")
+    assert [(fault.frame, fault.reason) for fault in decoded.faults] == [(0, "frame held no event"), (1, "frame held no event")]
+
+
+@pytest.mark.parametrize("section", [b"3", b"-1", b'"1"', b"1795204800700"])
+@pytest.mark.parametrize("frame", [_OTHERS[0], _OTHERS[5]])
+def test_an_unknown_section_is_told(frame: bytes, section: bytes) -> None:
+    assert VENUES[1].decode([frame], "agg").faults == []
+    (fault,) = VENUES[1].decode([frame.replace(b'"st":1', b'"st":' + section)], "agg").faults
+    assert "malformed" in fault.reason

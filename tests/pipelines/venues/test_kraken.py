@@ -362,6 +362,12 @@ def test_the_documented_frames() -> None:
     assert KRAKEN.parse_klines(answers["rest.OHLC"])["fills"].to_pylist() == [301]
 
 
+@pytest.mark.parametrize("whole", [trades(trade(7)), TICKER, book([("99.0", "2.0")], [], 5)])
+def test_a_message_without_data_is_told(whole: bytes) -> None:
+    decoded = KRAKEN.decode([whole.replace(b'"data"', b'"dat"'), whole.partition(b',"data"')[0] + b"}"], "fill")
+    assert [(fault.frame, fault.reason) for fault in decoded.faults] == [(0, "message held no data"), (1, "message held no data")]
+
+
 FORMS = [
     trades(trade(7), trade(8)),
     trades(trade(7), form="snapshot"),
