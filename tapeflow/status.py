@@ -233,6 +233,12 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def _fresh(own: _File) -> bool:
+    """Tell whether what a process said of itself still counts: it was said lately, and the process lives."""
+    pid = own.content.get("pid")
+    return own.age <= STALE_S and (pid is None or _alive(pid))
+
+
 def _suspended(pid: int) -> bool:
     """Tell whether a signal suspended a process, where the system says so."""
     try:
@@ -249,7 +255,7 @@ def _clock(recorder: _File, now: float) -> float:
 
 def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, Any]) -> Feed:
     """Tell of a venue's feed; its times are those of the recorder's clock, which in a demo may run faster."""
-    told, fresh = recorder.content.get("feeds", {}).get(venue, {}), recorder.age <= STALE_S
+    told, fresh = recorder.content.get("feeds", {}).get(venue, {}), _fresh(recorder)
     clock = _clock(recorder, 0.0)
     last = told.get("last_frame_ns")
     newest = [i["last_trade_ts"] for i in flow.get("instruments", []) if i["venue"] == venue and i["last_trade_ts"] > 0]
@@ -269,7 +275,7 @@ def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, An
 
 
 def _shed(recorder: _File) -> Shed:
-    told = recorder.content.get("shed", {}) if recorder.age <= STALE_S else {}
+    told = recorder.content.get("shed", {}) if _fresh(recorder) else {}
     return Shed(told.get("now", "nothing"), told.get("reasons", {}), told.get("frames", {}))
 
 

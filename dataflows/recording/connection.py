@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -44,6 +44,9 @@ class Owner(Protocol):
 
     def blind(self) -> bool:
         """Tell whether frames wait to be looked at, so that nobody knows which feeds are silent."""
+
+    def unseen(self) -> Collection[Feed]:
+        """Return the feeds of which nobody sees whether they come."""
 
 
 class _End(NamedTuple):
@@ -257,7 +260,7 @@ class Connection:
                 if closed.done() and not retired.done():
                     return self._fault or f"closed by the venue (code {wire.close_code})"
                 seeing = self.subscribed_at is not None and not self._owner.blind()
-                fault = liveness.look(wire.frames, wire.pongs, self.shown if seeing else None)
+                fault = liveness.look(wire.frames, wire.pongs, self.shown if seeing else None, self._owner.unseen())
                 if fault is not None and not retired.done():
                     self.silences += fault != "stalled"
                     wire.transport.abort()

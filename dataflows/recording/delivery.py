@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import structlog
@@ -36,15 +36,15 @@ class Delivery:
         self._delay = RENEW_S
         self._renew_at: float | None = None
 
-    def look(self, lines: Iterable[Connection], now: float) -> bool:
-        """Look at the sockets; return whether it is time to try new ones."""
+    def look(self, lines: Iterable[Connection], now: float, unseen: Collection[Feed] = ()) -> bool:
+        """Look at the sockets; return whether it is time to try new ones. Of feeds that are `unseen` nothing is said."""
         lines = list(lines)
         late = {
             stream
             for line in lines
             if line.opened.is_set() and line.subscribed_at is not None
             for stream in line.awaited
-            if now - line.subscribed_at > DEADLINES[stream.feed]
+            if stream.feed not in unseen and now - line.subscribed_at > DEADLINES[stream.feed]
         }
         shown = {stream for line in lines if line.opened.is_set() for stream in line.streams - line.awaited}
         late -= shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from pipelines.feeds import QUIET, Feed
@@ -61,7 +61,7 @@ class Liveness:
         self._pongs = 0
         self._still = 0
 
-    def look(self, frames: int, pongs: int, shown: Mapping[Feed, int] | None) -> str | None:
+    def look(self, frames: int, pongs: int, shown: Mapping[Feed, int] | None, unseen: Collection[Feed] = ()) -> str | None:
         """Take how much has come so far; return what is wrong, or None.
 
         Parameters
@@ -70,6 +70,8 @@ class Liveness:
             Of whatever kind.
         shown : mapping of Feed to int, optional
             Data per feed; None while nobody can tell, which blames no feed.
+        unseen : collection of Feed
+            What is shed unseen, and not blamed either.
         """
         alive = frames > self._frames or pongs > self._pongs
         self._frames, self._pongs = frames, pongs
@@ -79,7 +81,8 @@ class Liveness:
         if shown is None:
             return None
         self._ticks += 1
-        if "trades" in self._pulses and not shown.get("trades"):
+        if "trades" in self._pulses and "trades" not in unseen and not shown.get("trades"):
             return "no_data" if self._ticks >= self._first_data else None
-        silent = [feed for feed, pulse in self._pulses.items() if pulse.silent(shown.get(feed, 0))]
+        pulses = [(feed, pulse) for feed, pulse in self._pulses.items() if feed not in unseen]
+        silent = [feed for feed, pulse in pulses if pulse.silent(shown.get(feed, 0))]
         return f"silent: {', '.join(silent)}" if silent else None

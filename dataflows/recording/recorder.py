@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,6 +96,10 @@ class Recorder:
     def behind(self) -> bool:
         """Tell whether frames wait to be written, or are shed."""
         return self.intake.behind
+
+    def unseen(self) -> Collection[Feed]:
+        """Return the feeds whose frames are shed."""
+        return self.intake.reasons.keys()
 
     async def accepting(self) -> None:
         """Wait until the journal takes frames of trades."""

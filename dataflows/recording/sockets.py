@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from dataflows.recording.budget import Budget
 from dataflows.recording.connection import Connection
 from dataflows.recording.delivery import Delivery
 from dataflows.recording.tasks import spawn
+from pipelines.feeds import Feed
 from pipelines.records import Connect, Disconnect, Kind
 from pipelines.venues.venue import Route, Stream, Venue
 
@@ -65,6 +66,9 @@ class Journal(Protocol):
 
     def behind(self) -> bool:
         """Tell whether frames wait to be written, or are shed."""
+
+    def unseen(self) -> Collection[Feed]:
+        """Return the feeds whose frames are shed: of them nobody sees whether they come."""
 
 
 class Sockets:
@@ -119,7 +123,7 @@ class Sockets:
     def look(self) -> None:
         """Renew the sockets before the venue closes them, and where streams do not come."""
         now, age = self._journal.clock(), self.venue.rules.rotate_s
-        silent = self.delivery.look(self.lines, now)
+        silent = self.delivery.look(self.lines, now, self._journal.unseen())
         if self.renewing:
             return
         if any(line.opened.is_set() and now - line.opened_at > age for line in self.lines):
@@ -161,6 +165,10 @@ class Sockets:
     def blind(self) -> bool:
         """Tell whether frames wait to be looked at."""
         return self._journal.behind()
+
+    def unseen(self) -> Collection[Feed]:
+        """Return the feeds of which nobody sees whether they come."""
+        return self._journal.unseen()
 
     def opened(self, connection: Connection) -> Callable[[bytes], None]:
         """Take note of a connection that opened."""

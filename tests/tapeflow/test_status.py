@@ -214,6 +214,12 @@ def test_what_a_recorder_said_before_it_died_is_no_news(house: House) -> None:
     assert faults(house.gather()) == ["recorder is waiting", "feed demo is not connected, last frame 31.5 s ago"]
 
 
+def test_a_recorder_that_was_just_killed_is_connected_no_more(house: House) -> None:
+    house.recorder["pid"] = GONE
+    house.up["children"][0] = house.child("recorder", state="waiting", pid=None)
+    assert faults(house.gather()) == ["recorder is waiting", "feed demo is not connected, last frame 0.5 s ago"]
+
+
 def test_a_process_that_a_signal_suspended(house: House) -> None:
     if not Path("/proc/self/stat").exists():
         pytest.skip("the system does not say which process is suspended")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
+from dataflows.recording.connection import Connection
+from dataflows.recording.delivery import Delivery
 from dataflows.recording.liveness import PING_TICKS, TICK_S, Liveness
 from pipelines.feeds import Feed
+from pipelines.venues import venue
+from pipelines.venues.venue import Route, Stream
 
 
 class Play:
@@ -64,3 +70,46 @@ def test_each_feed_that_is_not_quiet_is_watched_alone_and_nobody_is_blamed_blind
         assert liveness.look(tick, 0, None) is None
     faults = [liveness.look(tick, 0, shown | {"trades": tick}) for tick in range(81, 101)]
     assert next(fault for fault in faults if fault) == "silent: book"
+
+
+def test_what_is_shed_unseen_is_not_blamed_and_counts_again_once_it_is_seen() -> None:
+    liveness = Liveness(["trades", "quotes", "book"])
+    for tick in range(1, 41):
+        assert liveness.look(tick, 0, {"trades": tick, "quotes": tick, "book": tick}) is None
+    shed: dict[Feed, int] = {"trades": 40, "quotes": 40, "book": 40}
+    for tick in range(41, 141):
+        assert liveness.look(tick, 0, shed | {"trades": tick}, {"quotes", "book"}) is None
+    faults = [liveness.look(tick, 0, shed | {"trades": tick}) for tick in range(141, 161)]
+    assert faults.index("silent: quotes, book") == 15
+    assert Liveness(["trades"]).look(1, 0, {}, {"trades"}) is None
+
+
+class Nobody:
+    """An owner that is never asked for anything."""
+
+    async def admitted(self) -> None:
+        raise NotImplementedError
+
+    def opened(self, connection: Connection) -> Callable[[bytes], None]:
+        raise NotImplementedError
+
+    def lost(self, connection: Connection, reason: str) -> None:
+        raise NotImplementedError
+
+    def blind(self) -> bool:
+        raise NotImplementedError
+
+    def unseen(self) -> Collection[Feed]:
+        raise NotImplementedError
+
+
+def test_a_stream_that_is_shed_unseen_is_not_told_silent() -> None:
+    quotes, trades = Stream("quotes", "BTC"), Stream("trades", "BTC")
+    line = Connection(venue("demo"), Route("all", "ws://127.0.0.1:9", [], [quotes, trades]), Nobody())
+    line.opened.set()
+    line.subscribed_at, line.awaited = 0.0, {quotes, trades}
+    delivery = Delivery()
+    assert delivery.look([line], 100.0, {"quotes"})
+    assert delivery.silent == {trades}
+    delivery.look([line], 101.0)
+    assert delivery.silent == {quotes, trades}
