@@ -120,16 +120,14 @@ def test_many_symbols_are_spread_over_requests_and_connections() -> None:
 )
 def test_answers_are_told_from_data(message: object, answer: tuple[str, str] | None) -> None:
     frame = json.dumps(message, separators=(",", ":")).encode()
-    assert SPOT.look([frame]) == ([], [answer] if answer else [])
+    assert SPOT.look([frame])[:2] == ([], [answer] if answer else [])
 
 
 def test_hostile_bytes_are_neither_data_nor_answer() -> None:
     frames = [b"", b"\xff", b"[" * 100_000, b'{"stream":']
-    assert SPOT.look(frames) == ([], [])
-    assert USDM.look([*frames, b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT","a":7,"p":"0"}}']) == (
-        [("trades", "BTCUSDT", 7, 7, "agg", False)],
-        [],
-    )
+    assert SPOT.look(frames)[:2] == ([], [])
+    seen = USDM.look([*frames, b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT","a":7,"p":"0"}}'])
+    assert seen[:2] == ([("trades", "BTCUSDT", 7, 7, "agg", False)], [])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ def test_hostile_bytes_are_neither_data_nor_answer() -> None:
 )
 def test_the_name_of_a_stream_tells_the_feed(stream: str, feed: str | None) -> None:
     frame = json.dumps({"stream": stream, "data": {"u": 1}}, separators=(",", ":")).encode()
-    assert USDM.look([frame]) == ([(feed, "BTCUSDT", -1, -1, "agg", False)] if feed else [], [])
+    assert USDM.look([frame])[:2] == ([(feed, "BTCUSDT", -1, -1, "agg", False)] if feed else [], [])
 
 
 def test_sights_and_answers_come_in_order_of_receipt() -> None:

@@ -272,7 +272,7 @@ OPTION_PONG = b'{"args":["1795204800005"],"op":"pong"}'
 )
 def test_what_the_server_says_of_the_connection(frame: bytes, answer: Answer) -> None:
     seen = venue("bybit-linear").look([frame])
-    assert seen == ([], [answer])
+    assert seen[:2] == ([], [answer])
     decoded = decode([frame])
     assert (decoded.faults, decoded.ignored) == ([], 1)
 
@@ -304,7 +304,7 @@ def test_sights_of_trades_alone_are_those_of_each() -> None:
     look = venue("bybit-linear").look
     assert look(frames).sights == [sight for frame in frames for sight in look([frame]).sights]
     assert len(look(frames).sights) == 3
-    assert look([]) == ([], [])
+    assert look([])[:2] == ([], [])
 
 
 RECENT: dict[str, object] = {
