@@ -116,6 +116,7 @@ class Rest:
         if status == 200 and failure is None:
             return answer.content
         reason = answer.reason_phrase if failure is None or (failure.kind == "garbled" and status != 200) else failure.text
+        reason = " ".join(reason.split())[:200]
         told = refusal.read(status, answer.headers, answer.content, rules.too_many)
         if told is None and failure is not None and failure.kind == "busy":
             told = refusal.busy(f"HTTP {status}: {reason}", answer.headers)
