@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any
 
+import structlog
 from prometheus_client import Counter, Gauge
 
 from dataflows.lake_sink import Arrival
@@ -30,6 +31,8 @@ DUPLICATES = Gauge("tapeflow_duplicates", "Trades dropped because their id had b
 LAG = Gauge("tapeflow_lag_seconds", "Wall clock less journal time reached")
 BACKLOG = Gauge("tapeflow_backlog_bytes", "Bytes of the journal not yet read")
 EPOCH = Gauge("tapeflow_epoch_seconds", "Wall clock between the last two durable snapshots")
+
+log = structlog.get_logger()
 
 
 class Progress:
@@ -65,9 +68,12 @@ class Progress:
         now = time.monotonic()
         epoch, self.epoch_at = now - self.epoch_at, now
         EPOCH.set(epoch)
-        if covered.segment:
-            publish_consumed(self.settings.journal_dir, covered.segment, covered.offset)
-        self._write_status(covered, epoch)
+        try:
+            if covered.segment:
+                publish_consumed(self.settings.journal_dir, covered.segment, covered.offset)
+            self._write_status(covered, epoch)
+        except OSError as error:  # the volume may be full: what is in the lake counts, and the next epoch tells again
+            log.warning("not_told", error=str(error))
 
     def _write_status(self, covered: Arrival, epoch: float) -> None:
         reached = covered.output.journal_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from pathlib import Path
@@ -38,3 +39,19 @@ def test_a_scaled_clock_tells_nothing_of_a_venue(tmp_path: Path, speed: float, t
     progress.watch(engine)
     progress.report(Arrival(Output([], engine.journal_ns), "", 0), {})
     assert json.loads((tmp_path / "status" / "flow.json").read_bytes())["clock_offset_us"] == told
+
+
+def test_a_full_volume_ends_no_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    told = Progress(Settings(data=tmp_path))
+    monkeypatch.setattr("dataflows.progress.publish_consumed", full)
+    covered = Arrival(Output([], 10**18), "seg-0000000001.tfj", 8)
+    (tmp_path / "journal" / "main").mkdir(parents=True)
+    (tmp_path / "journal" / "main" / "seg-0000000001.tfj").write_bytes(bytes(8))
+    told.report(covered, {})
+    assert not (tmp_path / "status" / "flow.json").exists()
+    monkeypatch.undo()
+    told.report(covered, {})
+    assert (tmp_path / "status" / "flow.json").exists()
