@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from pipelines.feeds import QUOTE, Depth, Funding, Liquidation, QuoteRows
-from pipelines.tape import Decoded, Fault, empty
+from pipelines.feeds import NO_QUOTES, QUOTE, Depth, Funding, Liquidation, QuoteRows
+from pipelines.tape import Decoded, Fault, empty, joined
 from pipelines.venues.binance_events import (
     BookTicker,
     DepthUpdate,
@@ -45,8 +45,10 @@ class Gathered:
 
     def __init__(self, section: int) -> None:
         self._section = section
-        self._at: list[int] = []
-        self._best: list[BookTicker | SpotTicker] = []
+        self._names: dict[str, int] = {}
+        self._quotes: list[QuoteRows] = []
+        self._quoted = 0
+        self._wrong_quotes: list[Fault] = []
         self._depths: list[Depth] = []
         self._liquidations: list[Liquidation] = []
         self._fundings: list[Funding] = []
@@ -55,7 +57,7 @@ class Gathered:
     @property
     def frames(self) -> int:
         """How many frames bore something, a fault included."""
-        return len(self._best) + len(self._depths) + len(self._liquidations) + len(self._fundings) + len(self._faults)
+        return self._quoted + len(self._depths) + len(self._liquidations) + len(self._fundings) + len(self._faults)
 
     def take(self, i: int, event: Any) -> None:
         """Take the event in a frame, if it is neither of a trade nor of quotes."""
@@ -67,8 +69,11 @@ class Gathered:
         told = (0, self._section)
         if not {q.section for q in best}.issubset(told):
             at, best = [i for i, q in zip(at, best, strict=True) if q.section in told], [q for q in best if q.section in told]
-        self._at += at
-        self._best += best
+        if best:
+            self._quoted += len(best)
+            rows, faults = _rows(at, best, self._names)
+            self._quotes.append(rows)
+            self._wrong_quotes += faults
 
     def _depth(self, i: int, event: DepthUpdate | Snapshot) -> None:
         try:
@@ -95,34 +100,18 @@ class Gathered:
         """Return `decoded`, which holds the trades of the batch, with all this."""
         if not self.frames:
             return decoded
-        symbols = list(dict.fromkeys([*decoded.symbols, *(q.symbol for q in self._best)]))
-        quotes, faults = self._quotes(symbols)
+        symbols = list(dict.fromkeys([*decoded.symbols, *self._names]))
+        quotes = joined(self._quotes) if self._quotes else NO_QUOTES
+        if quotes.size:
+            quotes["instrument"] = np.array([symbols.index(name) for name in self._names])[quotes["instrument"]]
         return decoded._replace(
             symbols=symbols,
-            faults=sorted([*decoded.faults, *self._faults, *faults]),
+            faults=sorted([*decoded.faults, *self._faults, *self._wrong_quotes]),
             quotes=quotes,
             depths=self._depths,
             liquidations=self._liquidations,
             fundings=self._fundings,
         )
-
-    def _quotes(self, symbols: list[str]) -> tuple[QuoteRows, list[Fault]]:
-        best = self._best
-        rows = np.zeros(len(best), QUOTE)
-        index = {name: k for k, name in enumerate(symbols)}
-        rows["frame"] = self._at
-        rows["instrument"] = 0 if len(index) == 1 else [index[q.symbol] for q in best]
-        rows["update_id"] = [q.update_id for q in best]
-        times = np.array([q.time for q in best], np.int64)
-        rows["ts"] = ts = microseconds(times)
-        reasons: dict[int, str] = {}
-        for name in ("ask_size", "ask", "bid_size", "bid"):
-            rows[name], wrong = decimals([getattr(q, name) for q in best], name.replace("_", " "), zero=True)
-            reasons |= wrong
-        for k in np.flatnonzero((times != 0) & ((ts < EARLIEST_US) | (ts >= LATEST_US))).tolist():
-            reasons[k] = f"time was not between 2010 and 2100: {times[k]}"
-        faults = [Fault(self._at[k], reason, best[k].symbol) for k, reason in reasons.items()]
-        return (np.delete(rows, list(reasons)) if reasons else rows), faults
 
 
 _READERS: Final[dict[type, Callable[[Gathered, int, Any], None]]] = {
@@ -131,6 +120,27 @@ _READERS: Final[dict[type, Callable[[Gathered, int, Any], None]]] = {
     ForceOrder: Gathered._force,  # noqa: SLF001
     MarkPrice: Gathered._mark,  # noqa: SLF001
 }
+
+
+def _rows(at: list[int], best: list[BookTicker | SpotTicker], names: dict[str, int]) -> tuple[QuoteRows, list[Fault]]:
+    """Return quotes as rows, and faults of those that cannot be kept; `instrument` is that of `names`, which grows."""
+    rows = np.zeros(len(best), QUOTE)
+    symbols = [q.symbol for q in best]
+    for name in dict.fromkeys(symbols):
+        names.setdefault(name, len(names))
+    rows["frame"] = at
+    rows["instrument"] = 0 if len(names) == 1 else [names[symbol] for symbol in symbols]
+    rows["update_id"] = [q.update_id for q in best]
+    times = np.array([q.time for q in best], np.int64)
+    rows["ts"] = ts = microseconds(times)
+    reasons: dict[int, str] = {}
+    for name in ("ask_size", "ask", "bid_size", "bid"):
+        rows[name], wrong = decimals([getattr(q, name) for q in best], name.replace("_", " "), zero=True)
+        reasons |= wrong
+    for k in np.flatnonzero((times != 0) & ((ts < EARLIEST_US) | (ts >= LATEST_US))).tolist():
+        reasons[k] = f"time was not between 2010 and 2100: {times[k]}"
+    faults = [Fault(at[k], reason, symbols[k]) for k, reason in reasons.items()]
+    return (np.delete(rows, list(reasons)) if reasons else rows), faults
 
 
 def _update(i: int, event: DepthUpdate) -> Depth:

@@ -53,7 +53,7 @@ _QUOTES: Final = (BookTicker, SpotTicker)
 _TRADE: Final[dict[Tape, str]] = {"agg": "aggTrade", "fill": "trade"}
 _ANSWERS: Final = ({"result"}, {"code", "msg"}, {"error"})
 """Keys by which the server's answers are known."""
-BLOCK: Final = 8192
+BLOCK: Final = 1024
 """Frames read before their columns are formed: as many as stay in the processor's cache."""
 
 
@@ -88,13 +88,14 @@ def decode(frames: Sequence[bytes | memoryview], tape: Tape = "agg", section: in
 def _read_block(frames: Sequence[bytes | memoryview], begin: int, tape: Tape, refused: list[Refused], others: Gathered) -> Trades:
     """Return the trades of up to `BLOCK` frames; append to `refused` and `others`."""
     wanted = _TYPES[_TRADE[tape]]
+    of_raw, of_wrapped = raw.decode, wrapped.decode
     events: list[Any] = []
     at: list[int] = []
     quotes: list[BookTicker | SpotTicker] = []
     quotes_at: list[int] = []
     for i, frame in enumerate(frames[begin : begin + BLOCK], begin):
         try:
-            event: Any = raw.decode(frame) if frame[:5] == b'{"e":' else wrapped.decode(frame).data
+            event: Any = of_raw(frame) if frame[:5] == b'{"e":' else of_wrapped(frame).data
         except UNREADABLE:
             event = _look_closer(i, bytes(frame), tape)
         kind = type(event)
@@ -113,6 +114,9 @@ def _read_block(frames: Sequence[bytes | memoryview], begin: int, tape: Tape, re
 
 
 def _join(blocks: Sequence[Trades]) -> Trades:
+    if len(blocks) == 1:
+        return blocks[0]
+
     def joined(parts: tuple[Any, ...]) -> Any:
         if parts[0] is None:
             return None
