@@ -121,7 +121,7 @@ class Book:
             return None  # an answer that was overtaken by the updates
         waiting = deque(self._waiting if self.apart else ())
         lost = not self.synced
-        self._clear()
+        self.clear()
         self.synced = self._fresh = True
         reason = self._put(snapshot)
         while waiting and reason is None:
@@ -162,12 +162,13 @@ class Book:
         return None
 
     def _lose(self, reason: str, at: Depth) -> str:
-        self._clear()
+        self.clear()
         if not at.snapshot and _link(at) >= 0:
             self._waiting.append(at)
         return reason
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Forget everything, and wait for a snapshot."""
         self.synced = self._fresh = False
         self.last, self.ts = -1, 0
         self._bids, self._asks = _Side(), _Side()

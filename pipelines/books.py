@@ -106,6 +106,12 @@ class Books:
         """Return best bid and ask of instrument `i` if this connection's book is the one shown."""
         return self.books[i][connection].best() if self.elected(i) == connection else None
 
+    def empty(self, i: int) -> None:
+        """Have the books of instrument `i` wait for a snapshot: updates were shed."""
+        for book in self.books.get(i, {}).values():
+            self.losses[i] = self.losses.get(i, 0) + book.synced
+            book.clear()
+
     def drop(self, connection: int | None = None) -> None:
         """Forget the books of a connection that is gone; of all, where none is named."""
         for i, books in self.books.items():

@@ -177,6 +177,8 @@ def _gap(engine: Engine, kind: Kind, gap: Gap, now: int) -> None:
     instrument = engine.signals.instruments[i]
     if kind == Kind.SHED or gap.feed != "trades":
         engine.out.append(("gaps", ledger.shed(instrument, gap, now)))
+        if kind == Kind.SHED and gap.feed == "book":
+            engine.feeds.books.empty(i)
     elif kind == Kind.GAP_OPEN:
         engine.resequencer.gap_opened(i, gap.reason, now)
     else:

@@ -85,6 +85,13 @@ class Books:
             elif not kept.book.synced and kept.ask_at == math.inf:
                 kept.ask_at = now + random.uniform(0, SPREAD_S)  # spreads requests, protects nothing
 
+    def shed(self, now: float, *, over: bool) -> None:
+        """Trust none of them: updates are missing from here on, or (`over`) come again."""
+        for kept in self._kept.values():
+            self.breaks += kept.book.synced
+            kept.book.clear()
+            kept.ask_at = now + random.uniform(0, SPREAD_S) if over else math.inf
+
     def due(self, now: float) -> list[str]:
         """Return the instruments whose book is to be asked for now, and count on that it is."""
         due = [native for native, kept in self._kept.items() if not kept.book.synced and kept.ask_at <= now]

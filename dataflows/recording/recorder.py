@@ -123,14 +123,21 @@ class Recorder:
     def shedding(self, feed: Feed, reason: str) -> None:
         """Journal that frames of a feed are missing from here on."""
         self._tell_shed(feed, reason)
+        self._distrust_books(feed, over=False)
 
     def shed(self, feed: Feed, reason: str, frames: int) -> None:
         """Journal that frames of a feed are written again; trades that are missing are fetched."""
         self._tell_shed(feed, f"{reason}: {frames} frames")
+        self._distrust_books(feed, over=True)
         if feed == "trades":
             for station in self.stations.values():
                 for mender in station.menders.values():
                     mender.interrupted("shed")
+
+    def _distrust_books(self, feed: Feed, *, over: bool) -> None:
+        if feed == "book":
+            for line in (line for station in self.stations.values() for line in station.lines):
+                line.books.shed(self.clock(), over=over)
 
     def _tell_shed(self, feed: Feed, reason: str) -> None:
         for name, station in self.stations.items():

@@ -215,6 +215,15 @@ def test_a_lost_connection_takes_its_book_along(record: tuple[Kind, msgspec.Stru
     assert [(r["at"], r["connection"], r["update_id"], r["resyncs"]) for r in table(out, "book")] == [(3000, 3, 30, 1)]
 
 
+def test_what_is_shed_takes_the_book_along() -> None:
+    """Of a venue without numbers nothing else would tell that updates are missing."""
+    shed = at(500, Kind.SHED, msgspec.json.encode(records.Gap(VENUE, SYMBOL, "book", "disk_low", "shed")))
+    made = engine()
+    assert "book" not in feed(made, [snapshot(100, 10), depth(200, 10, 12), shed, *beats(600, 2000), depth(1500, 12, 14)])
+    rows = table(feed(made, [snapshot(2100, 14), depth(3200, 14, 15)]), "book")
+    assert [(r["at"], r["update_id"], r["resyncs"]) for r in rows] == [(3000, 14, 1)]
+
+
 def test_a_snapshot_without_a_name_is_of_the_only_instrument() -> None:
     body = msgspec.json.encode({"lastUpdateId": 10, "bids": [["99", "1"]], "asks": [["101", "1"]]})
     made = Engine(KERNELS, origin="history")

@@ -436,6 +436,31 @@ def test_on_a_socket_of_many_feeds_books_and_quotes_are_shed_before_trades(
     assert [s["feed"] for s in written.payloads("shed")] == ["quotes", "book"]
 
 
+def test_a_book_of_which_updates_were_shed_is_asked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = [0.5]
+
+    async def scene() -> None:
+        async with toy_exchange("BTC") as made:
+            wanted = play(monkeypatch, Toy(), tmp_path, made, "book")
+
+            def snapshot(socket: ServerConnection, feed: str, symbol: str) -> None:
+                made.send(feed, symbol, to=socket, i=1, snap=True)
+
+            made.subscribed = snapshot
+            async with recording(wanted, free=lambda folder: room[0]) as recorder:
+                await until(lambda: not told(recorder)["books_broken"])
+                room[0] = 0.04
+                recorder.intake.look_at_disk()
+                made.send("book", i=2)
+                await until(lambda: recorder.intake.dropped == {"book": 1})
+                assert told(recorder)["books_broken"] == ["BTC-USD"]
+                room[0] = 0.5
+                recorder.intake.look_at_disk()
+                await until(lambda: len(made.received) == 3 and not told(recorder)["books_broken"])
+
+    asyncio.run(scene())
+
+
 def test_what_cannot_be_fetched_is_told_for_each_feed_and_open_interest_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
