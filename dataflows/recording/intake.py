@@ -7,7 +7,9 @@ not a frame (connects, gaps, repairs, settings) is never shed: it waits until it
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,10 @@ from pipelines.store.journal_writer import WriteFailed, Writer
 GROUP_S: Final = 0.005
 SYNC_S: Final = 0.1
 BEAT_S: Final = 0.25
+PAUSE_S: Final = 1.0
+"""A recorder that was held up for so long, suspended or starved, has frames to read that came before now."""
+SETTLE_S: Final = 2.0
+"""For so long after that it does not beat: a heartbeat ahead of those frames would close their bars without them."""
 DISK_S: Final = 1.0
 QUEUE_BYTES: Final = 64 << 20
 """Frames in memory that the journal has not taken yet, beyond which quotes and books are shed; at twice that, all frames."""
@@ -102,6 +108,7 @@ class Intake:
         owner: Owner,
         free: Callable[[Path], float] = free_share,
         queue_bytes: int = QUEUE_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.writer = writer
         self.incoming: list[Item] = []
@@ -113,6 +120,9 @@ class Intake:
         self._owner = owner
         self._free = free
         self._queue_bytes = queue_bytes
+        self._clock = clock
+        self._looked_at = math.inf
+        self._settled_at = -math.inf
         self._queue: list[Item] = []
         self._full = asyncio.Event()
         self._disk = Shed.NOTHING
@@ -165,7 +175,13 @@ class Intake:
         self.writer.close()
 
     def beat(self) -> None:
-        """Record that the recorder is alive."""
+        """Record that the recorder is alive, unless it was held up just now."""
+        now = self._clock()
+        if now - self._looked_at > PAUSE_S:
+            self._settled_at = now + SETTLE_S
+        self._looked_at = now
+        if now < self._settled_at:
+            return
         self.put(Kind.HEARTBEAT, b"")
 
     def look_at_disk(self) -> None:
