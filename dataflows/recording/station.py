@@ -273,8 +273,8 @@ class Station:
     @property
     def bookless(self) -> set[str]:
         """The instruments whose book no open socket has; one that a route never brings may be whole on another."""
-        broken = {native for line in self.lines for native in line.books.broken}
-        return broken - {native for line in self.lines if line.opened.is_set() for native in line.books.whole}
+        wanted = {native for line in self.lines for native in (*line.books.broken, *line.books.whole)}
+        return wanted - {native for line in self.lines if line.opened.is_set() for native in line.books.whole}
 
     @property
     def refused(self) -> list[str]:
