@@ -12,10 +12,15 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from dataflows.demo.faults import unit
+from pipelines.settings import Ports, Settings, demo_settings
 from pipelines.store.lake import Lake, LakeError
+from tapeflow.screen import as_json
+from tapeflow.status import gather
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,36 +49,61 @@ def free_ports(n: int) -> list[int]:
 
 
 class House:
-    """The demo's processes on a folder."""
+    """The demo's processes on a folder.
 
-    def __init__(self, data: Path, rate: float = 100.0) -> None:
+    Parameters
+    ----------
+    data : Path
+    rate : float
+        Mean trades a second.
+    feeds : tuple of str
+        What is recorded; none: what the demo records.
+    env : str
+        Adds to the environment of the processes.
+    """
+
+    def __init__(self, data: Path, rate: float = 100.0, feeds: tuple[str, ...] = (), **env: str) -> None:
         self.data = data / "demo"
-        demo, metrics, dagster = free_ports(3)
-        self.demo_port = demo
+        self.rate = rate
+        self.demo_port, metrics, dagster = free_ports(3)
+        ports = Ports(demo=self.demo_port, metrics=metrics, dagster=dagster)
+        self.settings = demo_settings(Settings(data=data, ports=ports))
         self.env = os.environ | {
             "TAPEFLOW_CONFIG": str(data / "none.yaml"),
             "TAPEFLOW_DATA": str(data),
-            "TAPEFLOW_PORTS__DEMO": str(demo),
-            "TAPEFLOW_PORTS__METRICS": str(metrics),
-            "TAPEFLOW_PORTS__DAGSTER": str(dagster),
+            **{f"TAPEFLOW_PORTS__{name.upper()}": str(port) for name, port in ports.model_dump().items()},
             "TAPEFLOW_DEMO__RATE": str(rate),
+            **env,
         }
+        self.flags = ["--demo"]
+        if feeds:  # the demo's settings have no place for them: the same without --demo
+            self.flags = []
+            self.env |= {
+                "TAPEFLOW_DATA": str(self.data),
+                "TAPEFLOW_VENUES": json.dumps({"demo": {"symbols": self.settings.demo.symbols, "feeds": feeds}}),
+                "TAPEFLOW_ENDPOINTS": json.dumps(self.settings.endpoints),
+                "TAPEFLOW_KERNELS": self.settings.kernels.model_dump_json(),
+            }
+        self.speed = float(self.env.get("TAPEFLOW_DEMO__SPEED", "1"))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.data.mkdir(parents=True)
 
     def start(self, name: str, *args: str) -> subprocess.Popen[bytes]:
         """Start `tapeflow NAME` of the demo; its output goes to a file."""
-        command = [sys.executable, "-m", "tapeflow", name, *args, *(() if name == "demo-exchange" else ("--demo",))]
+        command = [sys.executable, "-m", "tapeflow", name, *args, *(() if name == "demo-exchange" else self.flags)]
         with (self.data / f"{name}.out").open("ab") as out:
             self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=out)
         return self.processes[name]
 
-    def begin(self) -> None:
-        """Start exchange, recorder and flow, and wait for trades in the lake."""
-        self.start("demo-exchange")
-        wait_for(self.answers, "the exchange answers")
-        self.start("record")
-        self.start("run")
+    def begin(self, *, supervised: bool = False) -> None:
+        """Start exchange, recorder and flow, or `tapeflow up`, and wait for trades in the lake."""
+        if supervised:
+            self.start("up")
+        else:
+            self.start("demo-exchange")
+            wait_for(self.answers, "the exchange answers")
+            self.start("record")
+            self.start("run")
         try:
             wait_for(lambda: self.rows("trades") > 0, "trades in the lake", 90)
         except AssertionError as error:
@@ -93,9 +123,9 @@ class House:
             content: bytes = answer.read()
             return content
 
-    def fault(self, kind: str, seconds: float | None = None) -> None:
+    def fault(self, kind: str, value: float | None = None) -> None:
         """Have the exchange misbehave."""
-        self.ask(f"/demo/fault?kind={kind}" + (f"&seconds={seconds}" if seconds is not None else ""))
+        self.ask(f"/demo/fault?kind={kind}" + (f"&{unit(kind)}={value:g}" if value is not None else ""))
 
     def kill(self, name: str) -> None:
         """Kill -9."""
@@ -119,7 +149,7 @@ class House:
         return (self.data / f"{name}.out").read_text(errors="replace")[-3000:]
 
     def close(self) -> None:
-        """Kill whatever is left."""
+        """Kill whatever is left; what is supervised dies with its supervisor."""
         for process in self.processes.values():
             if process.poll() is None:
                 process.kill()
@@ -136,6 +166,25 @@ class House:
             return sum(f.rows for f in self.lake.live(table).values())
         except LakeError:
             return 0
+
+    def told(self) -> dict[str, Any]:
+        """Return what `tapeflow status --json` says, gathered here: the command itself takes seconds to start."""
+        found: dict[str, Any] = json.loads(as_json(gather(self.settings, time.time())))
+        return found
+
+    def command(self) -> dict[str, Any]:
+        """Return what the command `tapeflow status --json` prints; its exit status must tell the same."""
+        command = [sys.executable, "-m", "tapeflow", "status", "--json", *self.flags]
+        ended = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, timeout=60, check=False)
+        assert ended.stdout, ended.stderr.decode()
+        found: dict[str, Any] = json.loads(ended.stdout)
+        assert ended.returncode == (1 if found["faults"] else 0)
+        return found
+
+    def asked(self) -> dict[str, int]:
+        """Return how often the exchange was asked for a socket (`handshakes`) and over REST (`rest`)."""
+        counts = json.loads(self.ask("/demo/status"))
+        return {name: counts[name] for name in ("handshakes", "rest")}
 
     def status(self, name: str) -> dict[str, object]:
         """Return what recorder or flow last said of itself; nothing before it has."""

@@ -1,0 +1,402 @@
+"""The table of faults: each is done to real processes on real sockets, and `tapeflow status` tells the truth meanwhile and after.
+
+A row names the fault, how it is brought about, what status says while it lasts (each statement at least once), how it is ended
+where it does not end by itself, and what status says once it is over; all is well again after each. Whatever the fault, nothing
+is lost, nothing is doubled, and a bar that is not as the uncut tape has it is marked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dataflows.demo.faults import GARBAGE
+from tests.faults.house import House, wait_for
+from tests.faults.says import (
+    WELL,
+    Says,
+    Status,
+    books,
+    connected_all_along,
+    fault,
+    gap,
+    ledger,
+    more,
+    note,
+    process,
+    quiet,
+    reconnected,
+    sheds,
+)
+from tests.faults.truth import assert_nothing_lost_nothing_doubled, bars_that_differ, stop_and_check, wait_until_caught_up
+
+NOT_CONNECTED = fault("feed demo is not connected")
+REPAIRED = ("trades", "repaired")
+OURS = ("record", "run")
+SOCKETS = 2
+"""What is recorded of the exchange comes on so many."""
+FEEDS = ("trades", "quotes", "book", "liquidations", "funding")
+Do = Callable[[House], None]
+
+
+class Row(NamedTuple):
+    """A fault.
+
+    Attributes
+    ----------
+    fault : str
+    done : callable
+        Brings it about.
+    during : tuple of Says
+    after : tuple of Says
+    ended : callable, optional
+        Ends it, where it does not end by itself.
+    gaps : str
+        Reason of the gaps that the ledger then holds as repaired; empty: none are due.
+    lasts : bool
+        It lasts long enough for the command itself to be run meanwhile.
+    turned_away : bool
+        Each socket knocks once, and REST is not asked again and again, until the exchange lets them in.
+    house : str
+        Whose processes it is done to; the rows of a house are done one after the other.
+    soak : bool
+        It lasts too long for every day.
+    """
+
+    fault: str
+    done: Do
+    during: tuple[Says, ...] = ()
+    after: tuple[Says, ...] = ()
+    ended: Do | None = None
+    gaps: str = ""
+    lasts: bool = False
+    turned_away: bool = False
+    house: str = "all feeds"
+    soak: bool = False
+
+
+def exchange(*kinds: str) -> Do:
+    """Have the exchange do wrong; `kind:value` each."""
+
+    def do(house: House) -> None:
+        for text in kinds:
+            kind, _, value = text.partition(":")
+            house.fault(kind, float(value) if value else None)
+
+    return do
+
+
+def send(number: signal.Signals, *names: str) -> Do:
+    """Send a signal to processes."""
+
+    def do(house: House) -> None:
+        for name in names:
+            house.processes[name].send_signal(number)
+
+    return do
+
+
+def begin_anew(*names: str) -> Do:
+    """Let the exchange in again, stop processes and start them."""
+
+    def do(house: House) -> None:
+        house.fault("forbid", 0.001)
+        for name in names:
+            house.stop(name)
+            house.start(name)
+
+    return do
+
+
+def after(seconds: float, do: Do) -> Do:
+    """Do something once so many seconds have passed."""
+
+    def later(house: House) -> None:
+        moment = time.monotonic() + seconds
+        wait_for(lambda: time.monotonic() >= moment, "the moment to go on", seconds + 5)
+        do(house)
+
+    return later
+
+
+def fill(share: float) -> Do:
+    """Leave that share of the journal's volume free."""
+
+    def do(house: House) -> None:
+        filler = house.data / "journal" / "filler"
+        filler.unlink(missing_ok=True)
+        volume = os.statvfs(filler.parent)
+        size = (volume.f_bavail - int(share * volume.f_blocks)) * volume.f_frsize
+        with filler.open("wb", buffering=0) as file, suppress(OSError):  # the last bytes may go to the recorder
+            while size > 0:
+                size -= file.write(bytes(min(size, 4096)))
+
+    return do
+
+
+def kill(name: str) -> Do:
+    """Kill -9 a child of `tapeflow up`."""
+
+    def do(house: House) -> None:
+        os.kill(next(p["pid"] for p in house.told()["processes"] if p["name"] == name), signal.SIGKILL)
+
+    return do
+
+
+TABLE = [
+    Row(
+        "cut of 10 s",
+        exchange("cut:600"),
+        (NOT_CONNECTED, gap("reconnect"), books(3)),
+        (reconnected(),),
+        after(10, exchange("cut:0.001")),
+        "reconnect",
+        True,
+    ),
+    Row("stall", exchange("stall:20"), (quiet(2.0),), (reconnected(),), None, "reconnect"),
+    Row("duplicates", exchange("duplicates:50"), (WELL,), (more("duplicates", 50),)),
+    Row(
+        "duplicates after a reconnect",
+        exchange("resent:100", "cut:0.5"),
+        (),
+        (reconnected(), more("duplicates", 100)),
+    ),
+    Row("reordering", exchange("reorder:50"), (WELL,)),
+    Row("missing ids, fetched at once", exchange("missing:5"), (), (), None, "missing_ids"),
+    Row(
+        "missing ids while REST wants to be left alone",
+        exchange("limit:8", "missing:5"),
+        (gap("missing_ids"), fault("refused: demo: REST: HTTP 429")),
+        (),
+        None,
+        "missing_ids",
+        True,
+    ),
+    Row("late", exchange("late:3"), (), (more("duplicates", 1),), None, "missing_ids"),
+    Row("garbage", exchange("garbage"), (), (more("quarantined", len(GARBAGE) - 2),)),
+    Row(
+        "429 with Retry-After",
+        exchange("limit:12", "cut:0.1"),
+        (NOT_CONNECTED, fault("refused: HTTP 429: too many requests; waiting"), gap("reconnect")),
+        (reconnected(),),
+        None,
+        "reconnect",
+        True,
+        turned_away=True,
+    ),
+    Row(
+        "418 with Retry-After",
+        exchange("ban:12", "cut:0.1"),
+        (NOT_CONNECTED, fault("refused: HTTP 418: too many requests; waiting"), gap("reconnect")),
+        (reconnected(),),
+        None,
+        "reconnect",
+        True,
+        turned_away=True,
+    ),
+    Row(
+        "recorder and flow suspended for 30 s",
+        send(signal.SIGSTOP, *OURS),
+        (process("recorder", "suspended"), process("flow", "suspended")),
+        (),
+        after(30, send(signal.SIGCONT, *OURS)),
+        "",
+        True,
+    ),
+    Row(
+        "all suspended for 10 minutes",
+        send(signal.SIGSTOP, "demo-exchange", *OURS),
+        (process("recorder", "suspended"), process("flow", "suspended")),
+        (),
+        after(600, send(signal.SIGCONT, "demo-exchange", *OURS)),
+        "",
+        True,
+        soak=True,
+    ),
+    Row(
+        "403",
+        exchange("forbid:3600", "cut:0.1"),
+        (NOT_CONNECTED, fault("refused: HTTP 403: the venue does not serve this place"), gap("reconnect")),
+        (),
+        begin_anew("record"),
+        "reconnect",
+        True,
+        turned_away=True,
+    ),
+    Row("clock 5 s ahead", exchange("skew:5000"), (note("clock is 5."),)),
+    Row(
+        "cut of 60 s of an exchange ten times as fast",
+        exchange("cut:600"),
+        (NOT_CONNECTED, gap("reconnect")),
+        (reconnected(),),
+        after(6, exchange("cut:0.001")),
+        "reconnect",
+        True,
+        house="fast",
+    ),
+    Row(
+        "subscribe refused",
+        exchange("refuse:9", "cut:0.1"),
+        (fault("feed demo: refused: Invalid request: refused on request (code 2)"), gap("reconnect")),
+        (reconnected(),),
+        None,
+        "reconnect",
+        True,
+        house="fast",
+    ),
+    Row(
+        "disk under 5 %",
+        fill(0.04),
+        (sheds("quotes", "book"), more("trades", 1000)),
+        (connected_all_along(),),
+        fill(0.5),
+        lasts=True,
+        house="small disk",
+    ),
+    Row("disk under 2 %", fill(0.01), (sheds("quotes", "book", "trades"),), (), fill(0.5), "shed", True, house="small disk"),
+    Row("disk full", fill(0.0), (sheds("quotes", "book", "trades"),), (), fill(0.5), "shed", True, house="small disk"),
+    *(
+        Row(
+            f"{name} killed",
+            kill(name),
+            (fault(f"{name} is "), *((NOT_CONNECTED,) if name in ("exchange", "recorder") else ())),
+            (process(name, "running", restarts=1),),
+            house="supervised",
+        )
+        for name in ("exchange", "recorder", "flow", "dagster-daemon", "dagster-webserver")
+    ),
+]
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Mount a volume of 128 MB."""
+    folder.mkdir(parents=True)
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=128m", "tapeflow", str(folder)]
+    try:
+        subprocess.run(mounted, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a volume of its own can be mounted by root alone")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def begun(kind: str, folder: Path) -> Iterator[House]:
+    """Begin a house, and wait until all is well."""
+    fast = {"TAPEFLOW_DEMO__SPEED": "10"} if kind == "fast" else {}
+    made = House(folder, 20.0 if fast else 100.0, FEEDS if kind in ("all feeds", "small disk") else (), **fast)
+    with small_disk(made.data / "journal") if kind == "small disk" else nullcontext():
+        try:
+            made.begin(supervised=kind == "supervised")
+            wait_until(made, [WELL], made.told())
+            yield made
+        finally:
+            made.close()
+
+
+class Street:
+    """The one house that stands at a time: to begin one takes seconds."""
+
+    def __init__(self, folder: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._kind = ""
+        self._open = ExitStack()
+        self._house: House | None = None
+
+    def house(self, kind: str) -> House:
+        """Return a house; where another stands it is torn down."""
+        if self._house is None or kind != self._kind:
+            self.close()
+            self._house, self._kind = self._open.enter_context(begun(kind, self._folder("house"))), kind
+        return self._house
+
+    def close(self) -> None:
+        """Tear down what stands."""
+        self._house = None
+        self._open.close()
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    made = Street(tmp_path_factory.mktemp)
+    yield made
+    made.close()
+
+
+def wait_until(house: House, said: list[Says], before: Status, seconds: float = 60.0) -> None:
+    """Wait until status has said each of these, at one time or another."""
+    left, now = list(said), before
+
+    def all_said() -> bool:
+        nonlocal now
+        now = house.told()
+        left[:] = [says for says in left if not says.holds(before, now)]
+        return not left
+
+    try:
+        wait_for(all_said, "status says", seconds)
+    except AssertionError:
+        raise AssertionError(f"never said: {[says.text for says in left]}; last said: {now}") from None
+
+
+HOUSES = list(dict.fromkeys(row.house for row in TABLE))
+STEPS = [
+    step
+    for kind in HOUSES
+    for step in (
+        *(
+            pytest.param(kind, row, id=f"{kind}: {row.fault}", marks=pytest.mark.soak if row.soak else ())
+            for row in TABLE
+            if row.house == kind
+        ),
+        pytest.param(kind, None, id=f"{kind}: in the end"),
+    )
+]
+"""Each row in its house; in the end, None: all that the house has been through is held against an uninterrupted flow."""
+
+
+@pytest.mark.parametrize(("kind", "row"), STEPS)
+def test_status_tells_the_truth_and_nothing_is_lost(kind: str, row: Row | None, street: Street, tmp_path: Path) -> None:
+    house = street.house(kind)
+    if row is None:
+        stop_and_check(house, tmp_path / "whole")
+        bars_that_differ(house, tmp_path / "truth")
+        return
+    try:
+        _row(house, row)
+    except BaseException:
+        street.close()  # what a fault left undone must not fail the rows behind it
+        raise
+
+
+def _row(house: House, row: Row) -> None:
+    before, held, asked = house.told(), ledger(house), house.asked() if row.house != "supervised" else {}
+    row.done(house)
+    wait_until(house, list(row.during), before)
+    if row.lasts:
+        assert house.command()["faults"], row.fault
+    if row.turned_away:
+        knocks = {name: count - asked[name] for name, count in house.asked().items()}
+        assert knocks["handshakes"] <= SOCKETS, knocks
+        assert knocks["rest"] <= SOCKETS, knocks
+    if row.ended is not None:
+        row.ended(house)
+    wait_until(house, list(row.after), before)
+    wait_until_caught_up(house)
+    wait_until(house, [WELL], before)
+    assert_nothing_lost_nothing_doubled(house)
+    if row.gaps:
+        key = (*REPAIRED, row.gaps)
+        assert ledger(house).get(key, 0) > held.get(key, 0), ledger(house)
+    assert house.command()["faults"] == []
