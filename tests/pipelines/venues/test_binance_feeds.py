@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.feeds import Depth, Funding, Liquidation
 from pipelines.tape import Decoded
+from pipelines.venues import binance_frames
 from pipelines.venues.binance import Binance
 
 SPOT_QUOTE: dict[str, Any] = json.loads(
@@ -75,6 +76,19 @@ def test_symbols_of_trades_and_quotes_are_one_list() -> None:
     assert decoded.symbols == ["ETHUSDT", "BTCUSDT"]
     assert decoded.rows["instrument"].tolist() == [0]
     assert decoded.quotes["instrument"].tolist() == [1, 0]
+
+
+def test_quotes_of_batches_longer_than_a_block_keep_their_order_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ETHUSDT", "BTCUSDT", "SOLUSDT")
+    frames = [frame(QUOTE | {"s": names[k // 4 % 3], "u": k, "B": "x" if k % 7 == 0 else "1"}) for k in range(60)]
+    whole = decode(frames)
+    monkeypatch.setattr(binance_frames, "BLOCK", 5)
+    cut = decode(frames)
+    assert (cut.symbols, cut.faults, cut.ignored) == (whole.symbols, whole.faults, whole.ignored) == (list(names), cut.faults, 0)
+    assert cut.quotes.tobytes() == whole.quotes.tobytes()
+    assert cut.quotes["update_id"].tolist() == [k for k in range(60) if k % 7]
+    assert [cut.symbols[k] for k in cut.quotes["instrument"]] == [names[k // 4 % 3] for k in range(60) if k % 7]
+    assert len(cut.faults) == 9
 
 
 def test_an_update_of_futures_says_what_was_before() -> None:
