@@ -114,7 +114,7 @@ def bars_that_differ(house: House, folder: Path) -> pl.DataFrame:
     same = pl.all_horizontal([pl.col(f).eq_missing(pl.col(f + "_truth")) for f in FIGURES])
     odd = both.filter(~same, pl.col("ts") < pl.col("ts").max().over("symbol", "bar"))
     marked = odd.filter(pl.col("quality").is_in(["late", "gap"]))
-    taken_in = marked.filter(quality="late").select("symbol", "bar", last_id=pl.col("first_id") - 1)
+    taken_in = ours.filter(quality="late").select("symbol", "bar", last_id=pl.col("first_id") - 1)
     unmarked = odd.join(marked, on=["symbol", "bar", "ts"], how="anti").join(taken_in, on=taken_in.columns, how="anti")
-    assert unmarked.is_empty(), unmarked
+    assert unmarked.is_empty(), [unmarked.to_dicts(), ours.filter(quality="late").to_dicts()]
     return odd
