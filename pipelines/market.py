@@ -124,13 +124,19 @@ TRADES = Table(
 
 BARS = Table(
     "bars",
-    "Time bars (left closed, UTC), tick, volume and dollar bars. The crossing trade belongs whole to the bar it closes.",
+    "Time bars (left closed, UTC), tick, volume, dollar, imbalance and run bars. "
+    "The crossing trade belongs whole to the bar it closes.",
     ("venue", "symbol", "bar", "ts", "first_id"),
     ("symbol", "bar", "ts"),
     (
         _VENUE,
         _SYMBOL,
-        Column("bar", _S, "`1s 1m 5m 15m 1h 4h 1d`, `tick:500`, `volume`, `dollar`"),
+        Column(
+            "bar",
+            _S,
+            "`1s 1m 5m 15m 1h 4h 1d`, `tick:500`, `volume`, `dollar`, `imbalance:tick:50`, `imbalance:dollar:1000000`,"
+            " `imbalance:volume:ewma:500`, `run:tick:50`, ...",
+        ),
         _ts("start of the time bar; else event time of the first trade"),
         Column("first_id", _I, "trade id of the first trade"),
         _end("end of the time bar; else event time of the closing trade"),
@@ -148,6 +154,7 @@ BARS = Table(
         Column("last_id", _I, "trade id of the last trade"),
         Column("partial", _B, "closed short by the day anchor"),
         Column("quality", _S, "complete, repaired, gap or late; the worst that holds (gap > late > repaired)"),
+        Column("imbalance", _F, "bought less sold, in units of `threshold`; null but for imbalance and run bars"),
     ),
 )
 

@@ -21,7 +21,7 @@ from pipelines.store.scan import resume
 from pipelines.store.segment import Record
 
 FIRST_NS = 1_704_067_200 * 10**9  # 2024-01-01
-KERNELS = Kernels(bucket_volume="4", vpin=("v2x3",))
+KERNELS = Kernels(bars=(*Kernels().bars, "imbalance:tick:20"), bucket_volume="4", vpin=("v2x3",))
 
 
 def main() -> None:

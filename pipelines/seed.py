@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from pipelines.bucketing import Bucketing, places_of
 from pipelines.detection import BigTrades, Surges
+from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import BAR_WIDTHS_US, DAY_US
+from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
 from pipelines.reference import DATES
-from pipelines.settings import Kernels
+from pipelines.settings import Kernels, bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
 from pipelines.tape_detection import Cascades
@@ -53,6 +55,7 @@ class Seeds:
         kernels = signals.kernels
         planted: dict[str, Any] = {
             "dates": self._dates(signals, i, where),
+            "bars": {b: self._bars(signals.measured, b, i, where) for b in signals.measured.adaptive},
             "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
             "big_trade": self._sweeps(signals.big_trades, i, where),
             "volume_surge": self._volumes(signals.surges, i, where, kernels),
@@ -91,6 +94,17 @@ class Seeds:
         for ts, volume, notional in zip(_us(dates["ts"]), dates["volume"], dates["notional"], strict=True):
             signals.volumes.complete(i, int(ts), volume, notional)
         return dates.height
+
+    def _bars(self, measured: MeasuredBars, name: str, i: int, where: dict[str, str]) -> int:
+        total = {"tick": "trades", "volume": "volume", "dollar": "notional"}[bar_terms(name).measure]
+        columns = ("end", "first_id", "trades", "imbalance", total)
+        frame = self._read("bars", where, *dict.fromkeys(columns), bar=name, partial=False).sort("end", "first_id")
+        rows = frame.tail(WINDOW).collect()
+        past = np.zeros(rows.height, BAR_FLOW)
+        for field, column in (("trades", "trades"), ("imbalance", "imbalance"), ("total", total)):
+            past[field] = rows[column].to_numpy()
+        measured.plant(i, name, past)
+        return rows.height
 
     def _vpin(self, signals: Signals, bucketing: Bucketing, i: int, where: dict[str, str]) -> int:
         names = ("ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct")

@@ -5,7 +5,6 @@ The state is arrays over instruments; what comes out does not depend on where th
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -17,10 +16,11 @@ from pipelines import rows as to_rows
 from pipelines.bucketing import Bucketing
 from pipelines.detection import BigTrades, Surges
 from pipelines.dislocation import Dislocations
-from pipelines.kernels import bar, clock, decimals, threshold_bars, time_bars
-from pipelines.kernels.wide import join, split
+from pipelines.kernels import bar, clock, decimals, time_bars
+from pipelines.kernels.wide import join
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
-from pipelines.reference import BARS_A_DAY, Volumes, rounded
+from pipelines.measured_bars import MeasuredBars, finer
+from pipelines.reference import Volumes
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
 from pipelines.tape_detection import Cascades, Silences
@@ -31,9 +31,7 @@ PASS = 16_384
 _Item = TypeVar("_Item", bound=np.generic)
 _AFTER_GAP = int(Flag.AFTER_GAP)
 _FOREVER = np.iinfo(np.int64).max
-_PRICES = ("open", "high", "low", "close")
 _WIDER = np.array(list(BAR_WIDTHS_US.values())[1:], np.int64)
-_MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
 
 
 class Signals:
@@ -68,9 +66,7 @@ class Signals:
         self.price_places = np.zeros(0, np.int64)
         self.size_places = np.zeros(0, np.int64)
         self.levels = np.zeros((len(BAR_WIDTHS_US), 0), bar.BAR)
-        self.thresholds: dict[str, list[Decimal | None]] = {}
-        self.measured = np.zeros((0, 0), bar.BAR)
-        self.limits = np.zeros((0, 0, 2), np.uint64)
+        self.measured = MeasuredBars(kernels.bars)
         self.bucketing: dict[str, Bucketing] = {}
         self.big_trades = BigTrades(kernels.detectors.big_trade)
         self.surges = Surges(kernels.detectors.volume_surge)
@@ -86,12 +82,8 @@ class Signals:
         """Take new settings; what they leave as it was keeps its state."""
         self.kernels = kernels
         self.volumes.bucket_volume = kernels.bucket_volume
-        names = [b for b in kernels.bars if b not in BAR_WIDTHS_US]
         n = len(self.instruments)
-        before = [list(self.thresholds).index(b) if b in self.thresholds else -1 for b in names]
-        self.measured = _chosen(self.measured, before, n)
-        self.limits = _chosen(self.limits, before, n)
-        self.thresholds = {b: self.thresholds.get(b, [None] * n) for b in names}
+        self.measured.configure(kernels.bars)
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
         self._detect(kernels, n)
 
@@ -137,10 +129,8 @@ class Signals:
         self.begun[n - 1] = self.complete
         self.price_places, self.size_places = _longer(self.price_places, n), _longer(self.size_places, n)
         self.levels = _longer(self.levels, n, axis=1)
-        self.levels["threshold"] = np.nan
-        self.measured, self.limits = _longer(self.measured, n, axis=1), _longer(self.limits, n, axis=1)
-        for texts in self.thresholds.values():
-            texts.append(None)
+        self.levels["threshold"] = self.levels["imbalance"] = np.nan
+        self.measured.grow(n)
         for bucketing in self.bucketing.values():
             bucketing.grow(n)
         self.big_trades.grow(n)
@@ -216,18 +206,12 @@ class Signals:
             return
         seconds = np.empty(rows.size, bar.BAR)
         self._roll_up(seconds[: time_bars.seconds(rows, self.levels[0], seconds)], self._floor())
-        self._measure(rows)
+        for name, bars in self.measured.feed(rows):
+            self._bars(name, -1, bars)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self.alert(self.big_trades.feed(rows, self.instruments))
         self.alert(self.silences.feed(rows, self.instruments))
-
-    def _measure(self, rows: Rows) -> None:
-        measures = np.array([_MEASURES[name.partition(":")[0]] for name in self.thresholds], np.int64)
-        out, closed = np.empty((measures.size, rows.size), bar.BAR), np.empty(measures.size, np.int64)
-        threshold_bars.threshold_bars(rows, self.measured, self.limits, measures, out, closed)
-        for name, bars, count in zip(self.thresholds, out, closed, strict=True):
-            self._bars(name, -1, bars[:count])
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
@@ -290,26 +274,14 @@ class Signals:
 
     def _close_short(self, i: int) -> None:
         end = int(self.clock["day"][i]) + DAY_US
-        for name, state in zip(self.thresholds, self.measured, strict=True):
-            if state["trades"][i] > 0:
-                state["partial"][i], state["end"][i] = True, end
-                self._bars(name, -1, state[i : i + 1].copy())
-                state["trades"][i] = 0
+        for name, bars in self.measured.close_short(i, end):
+            self._bars(name, -1, bars)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.close_short(i, end))
 
     def _fix_thresholds(self, i: int, day: int, price: float) -> None:
         adv = self.volumes.of(i, day)
-        volume = rounded(adv.volume / BARS_A_DAY) if adv else None
-        notional = adv.notional if adv and adv.notional is not None else adv and adv.volume * price
-        for name, texts in self.thresholds.items():
-            kind, _, count = name.partition(":")
-            if kind == "tick":
-                texts[i] = Decimal(count)
-            elif kind == "volume":
-                texts[i] = volume
-            else:
-                texts[i] = rounded(notional / BARS_A_DAY) if notional else None
+        self.measured.fix(i, adv, price)
         places = max([self.size_places[i], *(b.fix(i, adv) for b in self.bucketing.values())])
         self._rescale(i, int(self.price_places[i]), int(places))
 
@@ -325,17 +297,9 @@ class Signals:
             self._write_bars()
         self.price_places[i], self.size_places[i] = price_places, size_places
         if ticks > 1 or lots > 1:
-            for state in (*self.levels, *self.measured):
-                for name in _PRICES:
-                    state[name][i] *= ticks
-                for name, factor in (("volume", lots), ("buy", lots), ("notional", ticks * lots)):
-                    total = join(state[name + "_hi"][i], state[name + "_lo"][i]) if state["trades"][i] else 0
-                    state[name + "_hi"][i], state[name + "_lo"][i] = split(total * factor)
-        for m, (name, texts) in enumerate(self.thresholds.items()):
-            text = texts[i]
-            exponent = 0 if name.startswith("tick") else size_places if name == "volume" else size_places + price_places
-            self.limits[m, i] = split(-int(-text.scaleb(exponent) // 1)) if text is not None else (0, 0)
-            self.measured["threshold"][m, i] = float(text) if text is not None else np.nan
+            for level in self.levels:
+                finer(level, i, ticks, lots)
+        self.measured.rescale(i, price_places, size_places)
         for bucketing in self.bucketing.values():
             bucketing.rescale(i, lots, size_places)
 
@@ -368,12 +332,3 @@ def _longer(state: npt.NDArray[_Item], n: int, axis: int = 0) -> npt.NDArray[_It
     shape = list(state.shape)
     shape[axis] = n - shape[axis]
     return np.concatenate([state, np.zeros(shape, state.dtype)], axis)
-
-
-def _chosen(state: npt.NDArray[_Item], rows: list[int], n: int) -> npt.NDArray[_Item]:
-    """Return rows of a state over `n` instruments; -1 stands for one that is new."""
-    chosen = np.zeros((len(rows), n, *state.shape[2:]), state.dtype)
-    for k, row in enumerate(rows):
-        if row >= 0:
-            chosen[k] = state[row]
-    return chosen
