@@ -76,6 +76,63 @@ def threshold_bars(tape_trades: list[Trade], measure: str, threshold: Fraction) 
     return out
 
 
+def weight(trade: Trade, measure: str) -> Fraction:
+    """Return what a trade counts in bars of this measure."""
+    return Fraction({"tick": 1, "volume": trade["q"], "dollar": trade["p"] * trade["q"]}[measure])
+
+
+def imbalance_bars(tape_trades: list[Trade], rule: str, measure: str, threshold: Fraction) -> list[dict[str, Any]]:
+    """Return imbalance or run bars of one date with a fixed threshold, the open one left out."""
+    out, members, flow = [], [], {1: Fraction(0), -1: Fraction(0)}
+    for trade in tape_trades:
+        members.append(trade)
+        flow[trade["s"]] += weight(trade, measure)
+        imbalance = flow[1] - flow[-1]
+        if (abs(imbalance) if rule == "imbalance" else max(flow.values())) >= threshold:
+            out.append(bar(members, members[0]["eff"], trade["eff"]) | {"imbalance": float(imbalance)})
+            members, flow = [], {1: Fraction(0), -1: Fraction(0)}
+    return out
+
+
+def adaptive_bars(
+    tape_trades: list[Trade], rule: str, measure: str, nominal: int, past: list[tuple[float, float, float]] | None = None
+) -> list[dict[str, Any]]:
+    """Return imbalance or run bars of one date whose threshold is made of past bars: (trades, imbalance, total) each."""
+    past = list(past or [])
+    out, members, flow = [], [], {1: Fraction(0), -1: Fraction(0)}
+    threshold = expected(past, rule, nominal) if past else None
+    for trade in tape_trades:
+        members.append(trade)
+        flow[trade["s"]] += weight(trade, measure)
+        imbalance = float(flow[1] - flow[-1])
+        value = abs(imbalance) if rule == "imbalance" else float(max(flow.values()))
+        done = len(members) == nominal if threshold is None else value >= threshold or len(members) >= 25 * nominal
+        if not done:
+            continue
+        closed = (float(len(members)), imbalance, float(sum(flow.values())))
+        if threshold is None:
+            threshold = expected([closed], rule, nominal)
+        else:
+            figures = bar(members, members[0]["eff"], trade["eff"])
+            out.append(figures | {"imbalance": imbalance, "threshold": threshold})
+            past.append(closed)
+            threshold = expected(past, rule, nominal)
+        members, flow = [], {1: Fraction(0), -1: Fraction(0)}
+    return out
+
+
+def expected(past: list[tuple[float, float, float]], rule: str, nominal: int) -> float:
+    """Return the threshold that past bars expect."""
+    weights = [1.0]
+    for _ in past[-200:][1:]:
+        weights = [w * (1 - 2 / 21) for w in weights] + [2 / 21]
+    trades, signed, total = (sum(w * x[k] for w, x in zip(weights, past[-200:], strict=True)) for k in range(3))
+    length = min(max(trades, nominal / 5), nominal * 5)
+    if rule == "imbalance":
+        return float(f"{max(length * abs(signed / trades), math.sqrt(nominal) * total / trades):.12g}")
+    return float(f"{max(length * (total + abs(signed)) / 2 / trades, nominal / 2 * total / trades):.12g}")
+
+
 def vpin(tape_trades: list[Trade], volume: Fraction, n: int) -> list[dict[str, Any]]:
     """Return buckets of one date with VPIN from aggressor flags and its null band."""
     out: list[dict[str, Any]] = []

@@ -8,7 +8,9 @@ With b = +1 where the buyer was the taker, else -1, and w = 1, size or price x s
 A fixed threshold is exact. An adaptive one is E[T] |E[b w]|, for runs E[T] max(E[w; b = 1], E[w; b = -1]), from an EWMA
 over the last `WINDOW` complete bars. That feeds back on itself, so it has guards: E[T] stays between T0 / 5 and 5 T0;
 the threshold is at least what equal trades with signs by chance would reach in T0 of them, sqrt(T0) E[w], for runs
-T0 / 2 E[w]; a bar of 25 T0 trades closes in any case. Before the first bar there is a warm-up of T0 trades, which is no bar.
+T0 / 2 E[w]; a bar of 25 T0 trades closes in any case. Before the first bar there is a warm-up of
+T0 trades, which is no bar. The threshold is rounded to 12 significant digits, so that where it is a whole number, no
+error of rounding decides.
 """
 
 from __future__ import annotations
@@ -86,6 +88,15 @@ def total(flow, places):
 
 
 @njit(cache=True)
+def _rounded(value):
+    """Return a value above zero rounded half-even to 12 significant digits."""
+    places = 11 - math.floor(math.log10(value))
+    if places >= 0:
+        return np.rint(value * 10.0**places) / 10.0**places
+    return np.rint(value / 10.0**-places) * 10.0**-places
+
+
+@njit(cache=True)
 def expected(ring, count, rule, nominal):
     """Return the threshold that past bars expect.
 
@@ -103,5 +114,5 @@ def expected(ring, count, rule, nominal):
     size = whole / trades
     length = min(max(trades, nominal / SPREAD), 1.0 * SPREAD * nominal)
     if rule == IMBALANCE:
-        return max(length * abs(imbalance) / trades, math.sqrt(nominal) * size)
-    return max(length * (whole + abs(imbalance)) / 2.0 / trades, nominal / 2.0 * size)
+        return _rounded(max(length * abs(imbalance) / trades, math.sqrt(nominal) * size))
+    return _rounded(max(length * (whole + abs(imbalance)) / 2.0 / trades, nominal / 2.0 * size))
