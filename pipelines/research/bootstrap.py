@@ -65,4 +65,4 @@ def _ends(drawn: Floats) -> Interval:
 
 
 def _none(what: str, bearing: int) -> Interval:
-    return Interval(None, None, f"{what} on {bearing} days, fewer than {LEAST_DAYS}")
+    return Interval(None, None, f"{what} on {bearing} of the {LEAST_DAYS} days needed")

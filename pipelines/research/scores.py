@@ -128,6 +128,7 @@ def score(
     """
     cooldown_us = horizon_us if cooldown_us is None else cooldown_us
     instruments = pl.concat([alerts.select(INSTRUMENT), watched.select(INSTRUMENT)]).unique().sort(INSTRUMENT)
+    none = np.empty(0, np.int64)
     found = []
     for instrument in instruments.iter_rows():
         mine, happened, seen = (_of(frame, instrument) for frame in (alerts, events, watched))
@@ -135,7 +136,7 @@ def score(
         found.append(
             _judge(times, _us(happened, "start"), _us(happened, "end"), _us(seen, "start"), _us(seen, "end"), horizon_us)
         )
-    return _sum_up(found or [_judge(*[np.empty(0, np.int64)] * 5, horizon_us)])
+    return _sum_up(found or [_judge(none, none, none, none, none, horizon_us)])
 
 
 def by_detector(
@@ -288,7 +289,7 @@ def _base_rate(alerts: pl.DataFrame, found: list[Judged]) -> float | None:
 
 
 def _of(frame: pl.DataFrame, instrument: tuple[object, ...]) -> pl.DataFrame:
-    return frame.filter(pl.col("venue") == instrument[0], pl.col("symbol") == instrument[1])
+    return frame.filter(pl.col("venue") == instrument[0], pl.col("symbol") == instrument[1]).sort("end")
 
 
 def _us(frame: pl.DataFrame, column: str) -> Ints:
