@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipelines.feed_tables import FEED_TABLES
+from pipelines.pair_table import PAIRS
 from pipelines.schema import BOOLEAN as _B
 from pipelines.schema import FLOAT as _F
 from pipelines.schema import INTEGER as _I
@@ -350,7 +351,8 @@ SEALS = Table(
 )
 
 TABLES = {
-    t.name: t for t in (TRADES, BARS, VPIN, ALERTS, *FEED_TABLES, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)
+    t.name: t
+    for t in (TRADES, BARS, VPIN, ALERTS, *FEED_TABLES, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS, PAIRS)
 }
 
 
