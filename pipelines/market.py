@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
 from pipelines.pair_table import PAIRS
 from pipelines.schema import BOOLEAN as _B
@@ -22,6 +23,7 @@ from pipelines.schema import TIME, Column, Table
 from pipelines.schema import VENUE as _VENUE
 from pipelines.schema import end as _end
 from pipelines.schema import ts as _ts
+from pipelines.score_table import SCORES
 
 DAY_US = 86_400_000_000
 GRACE_US = 2_000_000
@@ -352,7 +354,23 @@ SEALS = Table(
 
 TABLES = {
     t.name: t
-    for t in (TRADES, BARS, VPIN, ALERTS, *FEED_TABLES, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS, PAIRS)
+    for t in (
+        TRADES,
+        BARS,
+        VPIN,
+        FEATURES,
+        ALERTS,
+        *FEED_TABLES,
+        GAPS,
+        KLINES,
+        INSTRUMENTS,
+        INPUTS,
+        QUARANTINE,
+        COVERAGE,
+        SEALS,
+        PAIRS,
+        SCORES,
+    )
 }
 
 

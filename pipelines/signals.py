@@ -14,8 +14,10 @@ import pyarrow as pa
 from pipelines import alerts, ledger
 from pipelines import rows as to_rows
 from pipelines.bucketing import Bucketing
+from pipelines.bulk import Classifier
 from pipelines.detection import BigTrades, Surges
 from pipelines.dislocation import Dislocations
+from pipelines.features import Features
 from pipelines.kernels import bar, clock, decimals, time_bars
 from pipelines.kernels.wide import join
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
@@ -68,11 +70,13 @@ class Signals:
         self.levels = np.zeros((len(BAR_WIDTHS_US), 0), bar.BAR)
         self.measured = MeasuredBars(kernels.bars)
         self.bucketing: dict[str, Bucketing] = {}
+        self.classifier = Classifier()
         self.big_trades = BigTrades(kernels.detectors.big_trade)
         self.surges = Surges(kernels.detectors.volume_surge)
         self.silences = Silences(kernels.detectors.stale_feed)
         self.cascades = Cascades(kernels.detectors.cascade_proxy)
         self.dislocations = Dislocations(kernels.detectors.dislocation)
+        self.features = Features()
         self.known_alerts: frozenset[str] = frozenset()
         self._out: list[tuple[str, pa.Table]] = []
         self._closed: list[to_rows.Closed] = []
@@ -131,6 +135,7 @@ class Signals:
         self.levels = _longer(self.levels, n, axis=1)
         self.levels["threshold"] = self.levels["imbalance"] = np.nan
         self.measured.grow(n)
+        self.classifier.grow(n)
         for bucketing in self.bucketing.values():
             bucketing.grow(n)
         self.big_trades.grow(n)
@@ -138,6 +143,7 @@ class Signals:
         self.silences.grow(n)
         self.cascades.grow(n)
         self.dislocations.grow(self.instruments)
+        self.features.grow(n)
         return n - 1
 
     def take(self) -> list[tuple[str, pa.Table]]:
@@ -234,10 +240,18 @@ class Signals:
             if surge:
                 self.alert(self.surges.feed(bars, volume, self.instruments))
             if name == "1m":
+                self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
+                table = self.features.feed(bars, volume, self.price_places, self.size_places, self.instruments)
+                self._out.append(("features", table))
             if name == "1d":
                 self._complete_dates(bars)
         self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
+
+    def _classify(self, minutes: bar.Bars) -> None:
+        shares = self.classifier.feed(minutes, self.price_places)
+        for bucketing in self.bucketing.values():
+            bucketing.bulk.take(minutes, shares)
 
     def _complete_dates(self, days: bar.Bars) -> None:
         """Note the volume of dates of which the tape holds everything; of a bounded tape they are sealed."""
@@ -250,6 +264,7 @@ class Signals:
             volume = join(day["volume_hi"], day["volume_lo"]) / 10**size
             notional = join(day["notional_hi"], day["notional_lo"]) / 10 ** (size + price)
             self.volumes.complete(i, int(day["ts"]), volume, notional)
+            self.features.complete(i, int(day["ts"]))
             if self.origin == "history":
                 self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional)))
 
@@ -270,6 +285,8 @@ class Signals:
         self._close_short(i)
         self.clock["day"][i], self.clock["seq"][i] = day, 0
         self.first_day[i] = min(self.first_day[i], day)
+        complete = [date for date, _, _ in self.volumes.daily.get(i, [])]
+        self.features.begin_date(i, day, complete, int(self.price_places[i]), int(self.size_places[i]))
         self._fix_thresholds(i, day, price)
 
     def _close_short(self, i: int) -> None:
@@ -285,9 +302,9 @@ class Signals:
         places = max([self.size_places[i], *(b.fix(i, adv) for b in self.bucketing.values())])
         self._rescale(i, int(self.price_places[i]), int(places))
 
-    def refine(self, i: int, size_places: int) -> None:
-        """Make the lots of instrument `i` at least as fine as `size_places` decimals."""
-        self._rescale(i, int(self.price_places[i]), max(int(self.size_places[i]), size_places))
+    def refine(self, i: int, size_places: int, price_places: int = 0) -> None:
+        """Make the steps of instrument `i` at least as fine as these decimals."""
+        self._rescale(i, max(int(self.price_places[i]), price_places), max(int(self.size_places[i]), size_places))
 
     def _rescale(self, i: int, price_places: int, size_places: int) -> None:
         """Bring the state of instrument `i` to finer steps; no output changes by it."""
@@ -299,6 +316,7 @@ class Signals:
         if ticks > 1 or lots > 1:
             for level in self.levels:
                 finer(level, i, ticks, lots)
+            self.features.rescale(i, ticks, lots)
         self.measured.rescale(i, price_places, size_places)
         for bucketing in self.bucketing.values():
             bucketing.rescale(i, lots, size_places)
@@ -315,7 +333,9 @@ class Signals:
             self._closed = []
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
-        if closed.size:
+        if not closed.size:
+            bucketing.bulk.read(closed, bucketing.targets, self.size_places)
+        else:
             table, found = bucketing.rows(closed, self.instruments, self.size_places)
             self._out.append(("vpin", table))
             self.alert(found)
