@@ -7,9 +7,9 @@ import sys
 from pipelines.settings import SettingsError
 from pipelines.store import LakeError
 from tapeflow import journal_command
-from tapeflow.commands import Refusal, app, demo, doctor, lake, operate, research, run, start
+from tapeflow.commands import Refusal, app, demo, doctor, lake, operate, research, run, score, start
 
-__all__ = ["demo", "doctor", "lake", "main", "operate", "research", "run", "start"]
+__all__ = ["demo", "doctor", "lake", "main", "operate", "research", "run", "score", "start"]
 
 app.add_typer(journal_command.app, name="journal")
 

@@ -45,10 +45,14 @@ class Rule(Protocol):
 
     Attributes
     ----------
+    share : float
+        The least size of a move, or the part of all spans that is the top.
     within_us : int
         The longest an event may take, us.
     """
 
+    @property
+    def share(self) -> float: ...  # noqa: D102 - said above
     @property
     def within_us(self) -> int: ...  # noqa: D102 - said above
 
@@ -144,6 +148,12 @@ def parse(text: str) -> Rule:
     if found[1] == "rv" and DAY_US % within:
         raise EventError(f"{text!r}: a day holds no whole number of these spans")
     return RULES[found[1]](share, within)
+
+
+def name(rule: Rule) -> str:
+    """Return the text of a rule, the same for rules that are the same."""
+    kind = next(kind for kind, made in RULES.items() if isinstance(rule, made))
+    return f"{kind}:{100 * rule.share:g}%/{span_text(rule.within_us)}"
 
 
 def span_us(text: str) -> int:

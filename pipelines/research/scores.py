@@ -9,6 +9,7 @@ Only what can be judged counts: alerts in a watched time that goes on for H, eve
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,19 @@ class Score(NamedTuple):
         return low is not None and self.base_rate is not None and low > self.base_rate
 
 
+class Scored(NamedTuple):
+    """The score of a detector's alerts of one instrument, version and origin, and the span that was watched."""
+
+    venue: str
+    symbol: str
+    detector: str
+    version: int
+    origin: str
+    start: dt.datetime
+    end: dt.datetime
+    score: Score
+
+
 class Judged(NamedTuple):
     """What became of the alerts and events of one instrument; `day` is a number of days since 1970.
 
@@ -141,13 +155,17 @@ def score(
 
 def by_detector(
     alerts: pl.DataFrame, events: pl.DataFrame, watched: pl.DataFrame, horizon_us: int, cooldown_us: int | None = None
-) -> list[tuple[dict[str, str | int], Score]]:
-    """Score the alerts of each instrument, detector, version and origin by themselves (as `score`), in this order."""
-    out: list[tuple[dict[str, str | int], Score]] = []
+) -> list[Scored]:
+    """Score the alerts of each instrument, detector, version and origin by themselves (as `score`), in this order.
+
+    Where an instrument was never watched the span is that of its alerts.
+    """
+    out = []
     for key, mine in sorted(alerts.partition_by(*INSTRUMENT, *DETECTOR, as_dict=True).items()):
         here = key[: len(INSTRUMENT)]
-        found = score(mine, _of(events, here), _of(watched, here), horizon_us, cooldown_us)
-        out.append((dict(zip([*INSTRUMENT, *DETECTOR], key, strict=True)), found))
+        seen = _of(watched, here)
+        span = (mine["end"].min(), mine["end"].max()) if seen.is_empty() else (seen["start"].min(), seen["end"].max())
+        out.append(Scored(*(*key, *span, score(mine, _of(events, here), seen, horizon_us, cooldown_us))))
     return out
 
 

@@ -172,7 +172,8 @@ def test_instruments_and_detectors_are_scored_apart_and_together() -> None:
     )
     events = pl.concat([spans([(50, 50)]), spans([(24, 24)], symbol="ETH-USDT")])
     watched = pl.concat([spans([(0, 100)]), spans([(0, 100)], symbol="ETH-USDT")])
-    table = {tuple(key.values())[1:]: (s.hits, s.alerts, s.events) for key, s in by_detector(found, events, watched, 10 * MINUTE)}
+    apart = by_detector(found, events, watched, 10 * MINUTE)
+    table = {(s.symbol, s.detector, s.version, s.origin): (s.score.hits, s.score.alerts, s.score.events) for s in apart}
     assert table == {
         ("BTC-USDT", "big_trade", 1, "history"): (1, 1, 1),
         ("BTC-USDT", "big_trade", 1, "live"): (1, 2, 1),
@@ -180,6 +181,9 @@ def test_instruments_and_detectors_are_scored_apart_and_together() -> None:
         ("ETH-USDT", "big_trade", 1, "live"): (1, 2, 1),
         ("XRP-USDT", "big_trade", 1, "live"): (0, 0, 0),
     }
+    start, end = dt.datetime(2023, 11, 15, tzinfo=dt.UTC), dt.datetime(2023, 11, 15, 1, 40, tzinfo=dt.UTC)
+    assert {(s.start, s.end) for s in apart[:-1]} == {(start, end)}
+    assert apart[-1].start == apart[-1].end == start + dt.timedelta(minutes=45), "XRP was never watched"
     live = found.filter(pl.col("detector") == "big_trade", pl.col("origin") == "live")
     pooled = score(live, events, watched, 10 * MINUTE)
     assert (pooled.hits, pooled.alerts, pooled.unjudged, pooled.events, pooled.foretold) == (2, 4, 1, 2, 2)
