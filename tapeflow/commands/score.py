@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.research.scores import Estimate, Scored
     from pipelines.store.lake import Lake
 
-COLUMNS = ("venue", "symbol", "detector", "origin", "days", "precision", "base rate", "recall", "lead s", "false a day", "why")
+COLUMNS = ("venue", "symbol", "detector", "origin", "days", "precision", "base rate", "recall", "lead s", "false a day")
 
 
 @app.command()
@@ -62,7 +62,7 @@ def score(
     """
     from rich.console import Console
 
-    from pipelines.research import events, score_rows
+    from pipelines.research import bootstrap, events, score_rows
 
     try:
         rule, horizon_us = events.parse(event), events.span_us(horizon)
@@ -84,6 +84,8 @@ def score(
     spans = f"horizon {events.span_text(horizon_us)}, alerts within {events.span_text(cooldown_us)} merged"
     print(f"{events.name(rule)}, {spans}")
     show.as_table(COLUMNS, [_shown(one) for one in found])
+    if any(one.score.precision.low is None or one.score.recall.low is None for one in found):
+        print(f"no interval where a figure rests on fewer than {bootstrap.LEAST_DAYS} days; --json gives each reason")
 
 
 def _alerts(lake: Lake, detector: str | None, origin: str | None, wanted: dict[str, str | None]) -> pl.DataFrame:
@@ -133,21 +135,15 @@ def _shown(found: Scored) -> tuple[object, ...]:
         found.detector,
         found.origin,
         f"{score.days:.2f}",
-        f"{_estimate(score.precision)} {score.hits} of {score.alerts}".strip(),
+        f"{_estimate(score.precision)}, {score.hits} of {score.alerts}",
         None if score.base_rate is None else f"{score.base_rate:.4f}",
-        f"{_estimate(score.recall)} {score.foretold} of {score.events}".strip(),
+        f"{_estimate(score.recall)}, {score.foretold} of {score.events}",
         _estimate(score.lead_s, ".0f"),
         _estimate(score.false_per_day, ".3g"),
-        "; ".join(_reasons(score.precision.why, score.recall.why, score.lead_s.why, score.false_per_day.why)),
     )
 
 
 def _estimate(figure: Estimate, form: str = ".3f") -> str:
     if figure.value is None:
-        return ""
-    ends = f" ({figure.low:{form}} to {figure.high:{form}})" if figure.low is not None else ""
-    return f"{figure.value:{form}}{ends}"
-
-
-def _reasons(*whys: str) -> list[str]:
-    return list(dict.fromkeys(filter(None, whys)))
+        return figure.why
+    return f"{figure.value:{form}}" + (f" ({figure.low:{form}} to {figure.high:{form}})" if figure.low is not None else "")
