@@ -178,7 +178,11 @@ VPIN = Table(
         Column("buy_volume", _F, "units of base where the buyer was the taker"),
         Column("imbalance", _F, "|buy - sell| of the bucket, units of base"),
         Column("vpin_flag", _F, "VPIN from aggressor flags, 0 to 1; null until n buckets are complete"),
-        Column("vpin_bvc", _F, "VPIN by bulk volume classification, 0 to 1; null (not computed yet)"),
+        Column(
+            "vpin_bvc",
+            _F,
+            "VPIN by bulk volume classification as of the last minute that was over; null until n buckets are known",
+        ),
         Column("pct", _F, "share of the past VPIN values that are at most this one; null until enough are known"),
         Column("null_low", _F, "m - 1.96 s: low end of VPIN under independent signs"),
         Column("null_high", _F, "m + 1.96 s: high end of VPIN under independent signs"),

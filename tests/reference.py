@@ -160,6 +160,48 @@ def vpin(tape_trades: list[Trade], volume: Fraction, n: int) -> list[dict[str, A
     return out
 
 
+def shares_bought(tape_trades: list[Trade], window: int = 60) -> list[tuple[int, Fraction, float]]:
+    """Return the end of each minute that has trades, its volume, and the share of it that bulk classification calls bought."""
+    by: dict[int, list[Trade]] = defaultdict(list)
+    for trade in tape_trades:
+        by[trade["eff"] // 60_000_000].append(trade)
+    out: list[tuple[int, Fraction, float]] = []
+    changes: list[Fraction] = []
+    last = None
+    for minute, members in sorted(by.items()):
+        close, share = members[-1]["p"], 0.5
+        if last is not None:
+            change, before = close - last, changes[-window:]
+            if len(before) == window and len(set(before)) > 1:
+                mean = sum(before) / window
+                variance = sum((x - mean) ** 2 for x in before) / (window - 1)
+                share = (1 + math.erf(float(change) / math.sqrt(variance) / math.sqrt(2))) / 2
+            changes.append(change)
+        last = close
+        out.append(((minute + 1) * 60_000_000, Fraction(sum(t["q"] for t in members)), share))
+    return out
+
+
+def bulk_vpin(minutes: list[tuple[int, Fraction, float]], volume: Fraction, n: int, ends: list[int]) -> list[float | None]:
+    """Return at each of `ends` VPIN over the last n buckets whose minutes are over; one date, `minutes` of `shares_bought`."""
+    known: list[tuple[int, float]] = []
+    fill, parts = Fraction(0), []
+    for end, size, share in minutes:
+        rest = size
+        while rest > 0:
+            piece = min(rest, volume - fill)
+            rest, fill = rest - piece, fill + piece
+            parts.append(float(piece) * share)
+            if fill == volume:
+                known.append((end, abs(2 * math.fsum(parts) - float(volume))))
+                fill, parts = Fraction(0), []
+    out: list[float | None] = []
+    for end in ends:
+        window = [imbalance for by, imbalance in known if by <= end][-n:]
+        out.append(math.fsum(window) / (n * float(volume)) if len(window) == n else None)
+    return out
+
+
 def percentiles(values: list[float], window: int, least: int) -> list[float | None]:
     """Return for each value the share of the `window` values before it that are at most as great."""
     out: list[float | None] = []
