@@ -22,6 +22,7 @@ SAMPLE = 4_000
 """Slopes from which the median of all is guessed."""
 HUBER = 1.345
 """Huber's bound in robust standard deviations: 95 % efficiency under the normal distribution."""
+NO_SCALE = "half of the points lie on a line: residuals have no scale"
 
 
 class Line(NamedTuple):
@@ -166,8 +167,7 @@ def huber(y: Floats, x: Floats) -> Line:
     _refuse_constant("x", x, m.xx)
     line = Line(m.yx / m.xx, m.y0, m.x0)
     spread = line.residuals(y, x)
-    if is_noise(float(np.median(np.abs(spread))) ** 2, 1, y, x):
-        raise Undefined("half of the points lie on the line: residuals have no scale")
+    _refuse_no_scale(spread, y, x)
     wide, high = math.sqrt(m.xx / y.size), math.sqrt(float((spread * spread).sum()) / y.size)
     design = np.column_stack([np.ones(y.size), m.x / wide])
     with warnings.catch_warnings():
@@ -175,9 +175,11 @@ def huber(y: Floats, x: Floats) -> Line:
         try:
             fit = RLM(spread / high, design, M=HuberT(HUBER)).fit(conv="coefs", tol=1e-13, maxiter=1_000)
         except ConvergenceWarning:
-            raise Undefined("half of the points lie on a line: residuals have no scale") from None
+            raise Undefined(NO_SCALE) from None
     level, slope = (float(value) for value in fit.params)
-    return Line(line.beta + slope * high / wide, m.y0 + level * high, m.x0)
+    found = Line(line.beta + slope * high / wide, m.y0 + level * high, m.x0)
+    _refuse_no_scale(found.residuals(y, x), y, x)
+    return found
 
 
 def correlation(y: Floats, x: Floats) -> float:
@@ -192,6 +194,11 @@ def correlation(y: Floats, x: Floats) -> float:
     if np.ptp(y) == 0 or np.ptp(x) == 0 or m.yy <= 0 or m.xx <= 0:
         raise Undefined("a leg is constant")
     return max(-1.0, min(1.0, m.yx / math.sqrt(m.yy) / math.sqrt(m.xx)))
+
+
+def _refuse_no_scale(residuals: Floats, *logs: Floats) -> None:
+    if is_noise(float(np.median(np.abs(residuals))) ** 2, 1, *logs):
+        raise Undefined(NO_SCALE)
 
 
 def _refuse_constant(name: str, column: Floats, squares: float) -> None:

@@ -19,7 +19,7 @@ def benjamini_hochberg(p: Floats) -> Floats:
     """
     order = np.argsort(p, kind="stable")
     ranks = np.arange(1, p.size + 1)
-    raised = np.minimum.accumulate((p[order] * p.size / ranks)[::-1])[::-1]
+    raised = np.minimum.accumulate((p[order] * (p.size / ranks))[::-1])[::-1]
     out = np.empty(p.size)
     out[order] = np.minimum(1.0, raised)
     return out

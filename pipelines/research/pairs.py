@@ -142,7 +142,7 @@ def _measures(points: Points, window: int, lags: int | None, why: list[str]) -> 
         row["correlation"] = hedge.correlation(np.diff(y)[joined], np.diff(x)[joined])
     row |= _hedge_ratios(y, x, why)
     row |= _newest(points, window, why)
-    with _noting(why, "half_life_bars"):
+    with _noting(why, "half_life_bars", "half_life_hours"):
         line = hedge.ols(y, x)
         spread = line.residuals(y, x)
         if hedge.is_noise(float((spread * spread).sum()), y.size, y, x):
@@ -214,13 +214,13 @@ def _unit_roots(points: Points, lags: int | None, why: list[str]) -> Row:
         "eg_reverse": lambda: engle_granger(x, y, joined, lags=lags),
     }
     for name, test in tests.items():
-        with _noting(why, name):
+        with _noting(why, f"{name}_t", f"{name}_p"):
             found = test()
             row[f"{name}_t"], row[f"{name}_p"] = found.t, found.p
     if "eg_p" in row and "eg_reverse_p" in row:
         row["p"] = min(1.0, 2 * min(row["eg_p"], row["eg_reverse_p"]))
     else:
-        why.append("p: not tested both ways")
+        why += [f"{name}: not tested both ways" for name in ("p", "p_bonferroni", "p_fdr")]
     return row
 
 
@@ -253,11 +253,12 @@ def _width(interval: str, window: int) -> int:
 
 
 @contextmanager
-def _noting(why: list[str], name: str) -> Iterator[None]:
+def _noting(why: list[str], *names: str) -> Iterator[None]:
+    """Note of these measures why there are none, where it turns out so."""
     try:
         yield
     except Undefined as reason:
-        why.append(f"{name}: {reason}")
+        why += [f"{name}: {reason}" for name in names]
 
 
 def _note(row: Row, why: list[str], name: str, value: float, reason: str) -> None:

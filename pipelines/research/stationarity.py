@@ -95,7 +95,7 @@ def half_life(spread: Floats, joined: Flags | None = None) -> float:
         raise Undefined("the spread is constant")
     slope = m.yx / m.xx
     if not -1 < slope < 0:
-        raise Undefined(f"slope {slope:.3g} is not between -1 and 0: no decay")
+        raise Undefined(f"slope {slope:.3g} is not between -1 (gone at once) and 0 (no return)")
     return -math.log(2) / math.log1p(slope)
 
 
@@ -121,7 +121,7 @@ def _test(series: Floats, joined: Flags | None, lags: int | None, *, constant: b
     variance = float((rest * rest).sum()) / (change.size - weights.size)
     if variance <= COLLINEAR**2 * float(change @ change):
         raise Undefined("the series follows from its own past exactly")
-    t = float(weights[-1]) * signs[-1] / math.sqrt(variance)
+    t = float(weights[-1] * signs[-1]) / math.sqrt(variance)
     return UnitRoot(t, float(mackinnonp(t, regression="c", N=legs)), lags, change.size)
 
 
