@@ -1,189 +1,26 @@
-"""Events made from prices by a fixed rule: what an alert is held against.
-
-A rule is a line of text, `<rule>:<percent>%/<span>`, so that it can be fixed before anything is scored. Closes of `1m`
-bars are all it sees. To add one: a class with `within_us` and `find`, and its name in `RULES`.
-"""
+"""Events in bars, and when they would have been seen."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
-
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from pipelines.market import DAY_US
+from pipelines.research.rules import MINUTE_US, Minutes, Rule
 
-MINUTE_US = 60_000_000
 SILENCE_US = 10 * MINUTE_US
 """Minutes without a bar up to this long are minutes without a trade, and the price stays; longer, nobody watched."""
-UNITS_US = {"d": DAY_US, "h": 60 * MINUTE_US, "m": MINUTE_US, "s": 1_000_000}
 INSTRUMENT = ["venue", "symbol"]
 
-_RULE = re.compile(r"(\w+):(\d+(?:\.\d+)?)%/(\w+)")
-_NEARLY = 1 - 1e-9  # a move of exactly the least size counts, however its ratio is rounded
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-
-class EventError(ValueError):
-    """An event rule or a span of time that cannot be read; the message says how it is written."""
-
-
-class Minutes(NamedTuple):
-    """Closes of minutes in a row, the last close standing where nobody traded; `ends` in us."""
-
-    ends: Ints
-    closes: Floats
-
-
-class Rule(Protocol):
-    """What counts as an event.
-
-    Attributes
-    ----------
-    share : float
-        The least size of a move, or the part of all spans that is the top.
-    within_us : int
-        The longest an event may take, us.
-    """
-
-    @property
-    def share(self) -> float: ...  # noqa: D102 - said above
-    @property
-    def within_us(self) -> int: ...  # noqa: D102 - said above
-
-    def find(self, watched: list[Minutes]) -> Iterator[tuple[int, int]]:
-        """Yield (start, end) of each event of an instrument, us, in order of time and one after the other.
-
-        All of an event happens after `start`, and at `end` it is complete.
-        """
-
-
-class Move(NamedTuple):
-    """A move of the close, up or down, by at least a share within a span.
-
-    It ends with the first close that is so far from an earlier one, and starts with the latest such: an alert at the
-    start had the whole move before it, an alert a minute later had not. The next move starts at or after its end.
-    """
-
-    share: float
-    within_us: int
-
-    def find(self, watched: list[Minutes]) -> Iterator[tuple[int, int]]:
-        """Yield the moves; see `Rule`."""
-        for ends, closes in watched:
-            since = self._latest(closes)
-            over = 0
-            for i in np.flatnonzero(since >= 0).tolist():
-                if since[i] >= over:
-                    over = i
-                    yield int(ends[since[i]]), int(ends[i])
-
-    def _latest(self, closes: Floats) -> Ints:
-        """Return, for each close, the place of the latest earlier one that is far enough from it; -1: none is."""
-        latest = np.full(closes.size, -1)
-        for k in range(1, min(self.within_us // MINUTE_US, closes.size - 1) + 1):
-            far = np.abs(closes[k:] / closes[:-k] - 1) >= self.share * _NEARLY
-            first = np.flatnonzero(far & (latest[k:] < 0))
-            latest[first + k] = first
-        return latest
-
-
-class Volatile(NamedTuple):
-    """Spans of the UTC day whose realised volatility is in the top share of those watched.
-
-    Of spans next to each other only the first is an event. It takes the whole span, so an alert in time is one before it.
-    """
-
-    share: float
-    within_us: int
-
-    def find(self, watched: list[Minutes]) -> Iterator[tuple[int, int]]:
-        """Yield the spans; see `Rule`."""
-        parts = [self._spans(minutes) for minutes in watched]
-        starts = np.concatenate([np.empty(0, np.int64), *(s for s, _ in parts)])
-        variances = np.concatenate([np.empty(0), *(v for _, v in parts)])
-        top = int(self.share * variances.size)
-        if top == 0:
-            return
-        high = starts[variances > np.sort(variances)[-top - 1]]
-        before = -self.within_us
-        for start in high.tolist():
-            if start - before > self.within_us:
-                yield start, start + self.within_us
-            before = start
-
-    def _spans(self, minutes: Minutes) -> tuple[Ints, Floats]:
-        """Return start (us) and realised variance of each whole span."""
-        n = self.within_us // MINUTE_US
-        first = -minutes.ends[0] // MINUTE_US % n
-        squares = np.diff(np.log(minutes.closes[first:])) ** 2
-        squares = squares[: squares.size // n * n].reshape(-1, n)
-        return minutes.ends[first::n][: len(squares)], squares.sum(axis=1)
-
-
-RULES: dict[str, type[Move | Volatile]] = {"move": Move, "rv": Volatile}
-
-
-def parse(text: str) -> Rule:
-    """Return the rule that a text like `move:1%/10m` stands for.
-
-    Raises
-    ------
-    EventError
-        If it stands for none.
-    """
-    found = _RULE.fullmatch(text.strip())
-    if not found or found[1] not in RULES:
-        raise EventError(f"{text!r} is no event rule; write {' or '.join(f'{name}:1%/10m' for name in RULES)}")
-    share, within = float(found[2]) / 100, span_us(found[3])
-    if not 0 < share < 1:
-        raise EventError(f"{text!r}: the share lies between 0% and 100%")
-    if within % MINUTE_US or not MINUTE_US <= within <= DAY_US:
-        raise EventError(f"{text!r}: the span is one of whole minutes, up to a day")
-    if found[1] == "rv" and DAY_US % within:
-        raise EventError(f"{text!r}: a day holds no whole number of these spans")
-    return RULES[found[1]](share, within)
-
-
-def name(rule: Rule) -> str:
-    """Return the text of a rule, the same for rules that are the same."""
-    kind = next(kind for kind, made in RULES.items() if isinstance(rule, made))
-    return f"{kind}:{100 * rule.share:g}%/{span_text(rule.within_us)}"
-
-
-def span_us(text: str) -> int:
-    """Return a span like `10m`, `1h`, `2d` or `90s` in microseconds.
-
-    Raises
-    ------
-    EventError
-        If it is none.
-    """
-    found = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
-    if not found or int(found[1]) == 0:
-        raise EventError(f"{text!r} is no span of time; write 90s, 10m, 1h or 2d")
-    return int(found[1]) * UNITS_US[found[2]]
-
-
-def span_text(us: int) -> str:
-    """Return a span of whole seconds as `span_us` reads it, in its largest unit."""
-    unit = next(u for u, size in UNITS_US.items() if us % size == 0)
-    return f"{us // UNITS_US[unit]}{unit}"
-
-
-def watched(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return when each instrument was watched: `venue`, `symbol`, `start`, `end`, in order.
+def watched(rule: Rule, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return when an event of each instrument would have been seen: `venue`, `symbol`, `start`, `end`, in order.
 
     `bars` are rows of table `bars`; those of one minute count. What is watched ends where bars are missing for longer
-    than `SILENCE_US`, or beside a bar marked `gap`.
+    than `SILENCE_US`, or beside a bar marked `gap`, and begins when the rule has warmed up.
     """
     spells = _spells(bars).group_by(*INSTRUMENT, "spell", maintain_order=True)
-    return spells.agg(start=pl.col("ts").min(), end=pl.col("end").max()).drop("spell")
+    warm = pl.col("ts").min() + pl.duration(microseconds=rule.warm_up_us)
+    return spells.agg(start=warm, end=pl.col("end").max()).drop("spell").filter(pl.col("start") < pl.col("end"))
 
 
 def find(rule: Rule, bars: pl.DataFrame) -> pl.DataFrame:

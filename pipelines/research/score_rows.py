@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.research import events
-from pipelines.research.events import Rule
+from pipelines.research import rules
+from pipelines.research.rules import Rule
 from pipelines.research.scores import Estimate, Scored
 from pipelines.score_table import SCORES
 
@@ -16,7 +16,7 @@ from pipelines.score_table import SCORES
 def rows(found: list[Scored], rule: Rule, horizon_us: int, cooldown_us: int, as_of: dt.datetime) -> pa.Table:
     """Return a row for each score."""
     asked = {
-        "event": events.name(rule),
+        "event": rules.name(rule),
         "horizon_s": horizon_us // 1_000_000,
         "cooldown_s": cooldown_us // 1_000_000,
         "as_of": as_of,

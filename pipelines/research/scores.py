@@ -18,7 +18,8 @@ import polars as pl
 
 from pipelines.market import DAY_US
 from pipelines.research import bootstrap
-from pipelines.research.events import INSTRUMENT, MINUTE_US
+from pipelines.research.events import INSTRUMENT
+from pipelines.research.rules import MINUTE_US
 from pipelines.research.windows import Windows, contains, places, union
 
 DETECTOR = ["detector", "version", "origin"]

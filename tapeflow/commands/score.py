@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from pipelines.research.events import Rule
+    from pipelines.research.rules import Rule
     from pipelines.research.scores import Estimate, Scored
     from pipelines.store.lake import Lake
 
@@ -38,7 +38,7 @@ def score(
     detector: Annotated[str | None, typer.Option(metavar="NAME", help="Like big_trade; by default every detector.")] = None,
     origin: Annotated[Literal["live", "history"] | None, typer.Option(help="By default each by itself.")] = None,
     event: Annotated[
-        str, typer.Option(metavar="RULE", help="What was to be foretold: move:1%/10m or rv:5%/10m.")
+        str, typer.Option(metavar="RULE", help="What was to be foretold: move:1%/10m, rv:5%/10m or jump:1%/5m.")
     ] = "move:1%/10m",
     horizon: Annotated[str, typer.Option(metavar="SPAN", help="How long before it an alert may come.")] = "10m",
     cooldown: Annotated[
@@ -62,15 +62,15 @@ def score(
     """
     from rich.console import Console
 
-    from pipelines.research import bootstrap, events, score_rows
+    from pipelines.research import bootstrap, rules, score_rows
 
     try:
-        rule, horizon_us = events.parse(event), events.span_us(horizon)
-        cooldown_us = events.span_us(cooldown) if cooldown else horizon_us
-    except events.EventError as error:
+        rule, horizon_us = rules.parse(event), rules.span_us(horizon)
+        cooldown_us = rules.span_us(cooldown) if cooldown else horizon_us
+    except rules.RuleError as error:
         raise Refusal(str(error), status=2) from None
     if horizon_us < rule.within_us:
-        raise Refusal(f"the horizon ({horizon}) is shorter than an event of {events.name(rule)} may take", status=2)
+        raise Refusal(f"the horizon ({horizon}) is shorter than an event of {rules.name(rule)} may take", status=2)
     opened = open_lake(lake, demo=demo)
     alerts = _alerts(opened, detector, origin, {"symbol": symbol, "venue": venue, "start": start, "end": end})
     with Console(stderr=True).status("scoring"):
@@ -81,8 +81,8 @@ def score(
     if json:
         show.as_json(rows.column_names, [tuple(row.values()) for row in rows.to_pylist()])
         return
-    spans = f"horizon {events.span_text(horizon_us)}, alerts within {events.span_text(cooldown_us)} merged"
-    print(f"{events.name(rule)}, {spans}")
+    spans = f"horizon {rules.span_text(horizon_us)}, alerts within {rules.span_text(cooldown_us)} merged"
+    print(f"{rules.name(rule)}, {spans}")
     show.as_table(COLUMNS, [_shown(one) for one in found])
     if any(one.score.precision.low is None or one.score.recall.low is None for one in found):
         print(f"no interval where a figure rests on fewer than {bootstrap.LEAST_DAYS} days; --json gives each reason")
@@ -117,7 +117,7 @@ def _score(
     )
     for (venue, symbol), mine in sorted(alerts.partition_by("venue", "symbol", as_dict=True).items()):
         bars = every.filter(pl.col("venue") == venue, pl.col("symbol") == symbol).collect()
-        out += scores.by_detector(mine, events.find(rule, bars), events.watched(bars), horizon_us, cooldown_us)
+        out += scores.by_detector(mine, events.find(rule, bars), events.watched(rule, bars), horizon_us, cooldown_us)
     return out
 
 

@@ -111,7 +111,7 @@ def test_scores_stay_when_their_dates_are_loaded_again(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("argv", "status", "told"),
     [
-        (("--event", "crash"), 2, "'crash' is no event rule; write move:1%/10m or rv:1%/10m"),
+        (("--event", "crash"), 2, "'crash' is no event rule; write move:1%/10m, rv:5%/10m or jump:1%/5m"),
         (("--horizon", "soon"), 2, "'soon' is no span of time"),
         (("--cooldown", "0m"), 2, "'0m' is no span of time"),
         (("--horizon", "5m"), 2, "the horizon (5m) is shorter than an event of move:1%/10m may take"),

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.market import DAY_US
-from pipelines.research.events import EventError, find, parse, span_text, span_us, watched
+from pipelines.research import events
+from pipelines.research.events import find
+from pipelines.research.rules import RuleError, parse, span_text, span_us
 from tests.conftest import SHARED
 from tests.pipelines.research.minutes import DAY, MINUTE, bars, minutes, spans
 
 FLAT = [100.0] * 5
 PRICE = st.sampled_from([98.0, 99.0, 100.0, 101.0, 102.0, 103.0])
 PRICES = st.lists(st.none() | PRICE, min_size=1, max_size=60)
-RULES = st.sampled_from(["move:1%/1m", "move:1%/5m", "move:2%/3m", "move:3%/10m", "rv:20%/5m", "rv:50%/2m"])
+RULES = st.sampled_from(["move:1%/1m", "move:1%/5m", "move:2%/3m", "move:3%/10m", "rv:20%/5m", "rv:50%/2m", "jump:1%/5m"])
 
 
 def found(rule: str, frame: pl.DataFrame) -> list[tuple[float, float]]:
     return minutes(find(parse(rule), frame))
+
+
+def watched(frame: pl.DataFrame, rule: str = "move:1%/5m") -> pl.DataFrame:
+    return events.watched(parse(rule), frame)
 
 
 def test_a_move_starts_at_the_latest_close_it_is_far_enough_from() -> None:
@@ -79,6 +86,31 @@ def test_volatile_spans_are_the_top_share_and_only_the_first_of_a_run() -> None:
     assert found("rv:99%/2m", bars([100.0])) == []
 
 
+def five_minutes(returns: list[float]) -> pl.DataFrame:
+    """Return minutes whose close changes at the end of every fifth."""
+    steps = np.exp(np.cumsum([0.0, *returns]))
+    return bars(np.repeat(100.0 * steps, 5).tolist(), begin=DAY - MINUTE)
+
+
+def test_a_jump_is_a_return_that_stands_out_against_the_day_before() -> None:
+    calm = [0.001, -0.001] * 200
+    jumping = [*calm[:350], 0.0054, *calm[351:]]
+    end = 5 * 350
+    assert found("jump:1%/5m", five_minutes(calm)) == []
+    assert found("jump:1%/5m", five_minutes(jumping)) == [(end, end + 5)], "5.4 sigma; from 5.395 on it is a jump"
+    assert found("jump:1%/5m", five_minutes([*calm[:350], 0.00539, *calm[351:]])) == []
+    assert found("jump:5%/5m", five_minutes([*calm[:350], 0.00539, *calm[351:]])) == [(end, end + 5)]
+    assert found("jump:1%/5m", five_minutes([*calm[:100], 0.05, *calm[101:]])) == [], "nothing is known of the day before"
+    assert found("jump:1%/5m", five_minutes([0.0] * 400)) == []
+
+
+def test_a_rule_is_watched_for_from_when_it_can_tell() -> None:
+    frame = bars([100.0] * 3000)
+    assert minutes(watched(frame, "move:1%/5m")) == minutes(watched(frame, "rv:1%/5m")) == [(0, 3000)]
+    assert minutes(watched(frame, "jump:1%/5m")) == [(325 * 5, 3000)]
+    assert minutes(watched(frame.head(325 * 5), "jump:1%/5m")) == []
+
+
 def test_no_bars_no_events() -> None:
     assert found("move:1%/5m", bars([])) == minutes(watched(bars([]))) == []
     assert find(parse("rv:1%/5m"), bars([])).schema == spans([(0, 1)]).schema
@@ -87,8 +119,8 @@ def test_no_bars_no_events() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("move", "write move:1%/10m or rv:1%/10m"),
-        ("jump:1%/10m", "no event rule"),
+        ("move", "write move:1%/10m, rv:5%/10m or jump:1%/5m"),
+        ("crash:1%/10m", "no event rule"),
         ("move:1/10m", "no event rule"),
         ("move:0%/10m", "between 0% and 100%"),
         ("move:100%/10m", "between 0% and 100%"),
@@ -96,10 +128,11 @@ def test_no_bars_no_events() -> None:
         ("move:1%/2d", "up to a day"),
         ("move:1%/10x", "no span of time"),
         ("rv:1%/7m", "no whole number"),
+        ("jump:1%/10m", "write 5m"),
     ],
 )
 def test_a_wrong_rule_is_refused(text: str, told: str) -> None:
-    with pytest.raises(EventError, match=told):
+    with pytest.raises(RuleError, match=told):
         parse(text)
 
 
@@ -108,7 +141,7 @@ def test_spans_of_time(text: str, us: int) -> None:
     assert span_us(text) == us
     assert span_text(us) == text
     for wrong in ("0m", "-1m", "m", "1.5h", "1w", ""):
-        with pytest.raises(EventError):
+        with pytest.raises(RuleError):
             span_us(wrong)
 
 

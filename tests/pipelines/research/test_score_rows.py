@@ -7,7 +7,7 @@ import datetime as dt
 import polars as pl
 import pyarrow as pa
 
-from pipelines.research.events import name, parse
+from pipelines.research.rules import name, parse
 from pipelines.research.score_rows import rows
 from pipelines.research.scores import by_detector
 from pipelines.score_table import SCORES
@@ -51,6 +51,6 @@ def test_nothing_is_nan_and_every_null_has_a_reason() -> None:
 
 
 def test_equal_rules_have_one_name() -> None:
-    for text in ("move:1%/10m", "rv:0.5%/1h", "move:12.5%/1d"):
+    for text in ("move:1%/10m", "rv:0.5%/1h", "move:12.5%/1d", "jump:1%/5m"):
         assert name(parse(text)) == text
     assert name(parse("move:01.50%/60m")) == "move:1.5%/1h"

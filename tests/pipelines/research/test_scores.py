@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.market import DAY_US
 from pipelines.research import events as prices
+from pipelines.research.rules import parse
 from pipelines.research.scores import Score, by_detector, merge, precision_beats_base, score
 from tests.conftest import SHARED
 from tests.pipelines.research.minutes import MINUTE, alerts, spans
@@ -313,7 +314,8 @@ def test_large_returns_on_a_recorded_month_warn_of_moves_and_random_minutes_do_n
     ts = pl.col("timestamp").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC")
     named = {"venue": pl.lit("ftx"), "symbol": pl.lit("BTC-PERP"), "quality": pl.lit("complete")}
     frame = rows.select(close="close", ts=ts, end=ts + pl.duration(minutes=1), **named)
-    events, watched = prices.find(prices.parse("move:1%/10m"), frame), prices.watched(frame)
+    rule = parse("move:1%/10m")
+    events, watched = prices.find(rule, frame), prices.watched(rule, frame)
     assert watched.height == 1
     large = frame.filter((pl.col("close") / pl.col("close").shift(1) - 1).abs() > 0.003)
     warned = score(large, events, watched, 20 * MINUTE)
