@@ -36,13 +36,20 @@ def find(rule: Rule, bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _spells(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the minutes in order, numbered by the spell of watching they belong to."""
-    minutes = bars.filter(pl.col("end") - pl.col("ts") == pl.duration(microseconds=MINUTE_US), pl.col("close").is_not_null())
-    minutes = minutes.unique([*INSTRUMENT, "ts"], keep="last").sort(*INSTRUMENT, "ts")
-    missing = (pl.col("ts") - pl.col("end").shift(1)).over(INSTRUMENT).dt.total_microseconds()
+    """Return the minutes in order, numbered by the spell of watching they belong to; of two bars of a minute the later row."""
+    minutes = bars.select(*INSTRUMENT, "ts", "end", "close", "quality").filter(
+        pl.col("end") - pl.col("ts") == pl.duration(microseconds=MINUTE_US), pl.col("close").is_not_null()
+    )
+    minutes = minutes.sort(*INSTRUMENT, "ts", maintain_order=True).filter(_changes(*INSTRUMENT, "ts", by=-1))
+    missing = (pl.col("ts") - pl.col("end").shift(1)).dt.total_microseconds()
     hole = (pl.col("quality") == "gap") | (pl.col("quality").shift(1) == "gap")
-    begins = missing.is_null() | (missing > SILENCE_US) | ((missing > 0) & hole)
-    return minutes.with_columns(spell=begins.cum_sum())
+    begins = _changes(*INSTRUMENT, by=1) | (missing > SILENCE_US) | ((missing > 0) & hole)
+    return minutes.with_columns(spell=begins.fill_null(value=False).cum_sum())
+
+
+def _changes(*columns: str, by: int) -> pl.Expr:
+    """Whether a column differs from that of `by` rows before."""
+    return pl.any_horizontal(pl.col(column).ne_missing(pl.col(column).shift(by)) for column in columns)
 
 
 def _minutes(spell: pl.DataFrame) -> Minutes:

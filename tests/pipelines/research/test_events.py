@@ -62,6 +62,8 @@ def test_nobody_watched_where_bars_are_missing_for_long_or_lost() -> None:
     assert found("move:1%/20m", bars(long)) == []
     assert minutes(watched(bars([100.0, None, 101.0], quality="gap"))) == [(0, 1), (2, 3)]
     assert minutes(watched(bars([100.0, 100.0, 101.0], quality="gap"))) == [(0, 3)], "no minute is missing"
+    unknown = bars([100.0, None, 101.0]).with_columns(quality=pl.lit(None, pl.String))
+    assert minutes(watched(unknown)) == [(0, 3)]
 
 
 def test_what_is_no_minute_is_left_out() -> None:
