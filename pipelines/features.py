@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from pipelines.kernels import atr, features, lee_mykland, minutes
 from pipelines.kernels.bar import BAR, Bars
 from pipelines.kernels.wide import split
 from pipelines.market import Instrument
+from pipelines.quote_features import COLUMNS as QUOTED
+from pipelines.quote_features import QuoteFeatures
 
 DATES = 20
 """Complete earlier dates whose same minute is looked at."""
@@ -30,6 +33,16 @@ _SUMS = ("volume", "buy", "notional")
 _STATE = ("states", "buffers", "atrs", "ranges", "closes", "daily", "today", "usual", "dates")
 
 
+class _Row(NamedTuple):
+    """What is known of a minute: `features.COLUMNS`, its volume against the same minute's, `quote_features.COLUMNS`."""
+
+    instrument: int
+    ts: int
+    figures: Floats
+    same_minute: float
+    quoted: tuple[float, ...] = (math.nan,) * len(QUOTED)
+
+
 class Features:
     """The state of all measures of minutes; arrays over instruments.
 
@@ -40,6 +53,7 @@ class Features:
     usual, dates : float64, (instruments, 1440); int64, (instruments,)
         Sum of the volume of each minute over earlier complete dates, and how many these are.
     earlier : per instrument, volumes by complete date (us)
+    waiting : per instrument, rows whose quotes are not over yet
     """
 
     def __init__(self) -> None:
@@ -53,6 +67,9 @@ class Features:
         self.usual = np.zeros((0, _MINUTES))
         self.dates = np.zeros(0, np.int64)
         self.earlier: list[dict[int, Floats]] = []
+        self.quotes = QuoteFeatures()
+        self.waiting: dict[int, list[_Row]] = {}
+        self._ready: list[_Row] = []
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
@@ -63,8 +80,8 @@ class Features:
         self.daily["figures"][n - more :] = np.nan
         self.earlier += [{} for _ in range(more)]
 
-    def feed(self, bars: Bars, volume: Floats, price_places: Places, size_places: Places, of: Sequence[Instrument]) -> pa.Table:
-        """Take closed one-minute bars, and their volume in base; return their rows."""
+    def feed(self, bars: Bars, volume: Floats, price_places: Places, size_places: Places) -> None:
+        """Take closed one-minute bars, and their volume in base."""
         out = self._measure(bars, price_places, size_places)
         at = bars["instrument"]
         minute = bars["ts"] // minutes.MINUTE % _MINUTES
@@ -72,7 +89,24 @@ class Features:
         usual, dates = self.usual[at, minute], self.dates[at]
         known = (dates >= LEAST_DATES) & (usual > 0)
         relative = np.divide(volume * dates, usual, out=np.full(bars.size, np.nan), where=known)
-        return _rows(bars, out, relative, of)
+        for bar, figures, same in zip(bars, out, relative.tolist(), strict=True):
+            i, ts = int(bar["instrument"]), int(bar["ts"])
+            row = _Row(i, ts, figures, same)
+            if self.quotes.concerns(i, ts):
+                self.waiting.setdefault(i, []).append(row)
+            else:
+                self._ready.append(row)
+
+    def take(self, of: Sequence[Instrument], *, ending: bool = False) -> pa.Table | None:
+        """Return the rows that wait for no quotes any more; at the end of a bounded tape none does."""
+        for i, rows in list(self.waiting.items()):
+            while rows and (ending or self.quotes.ready(i, rows[0].ts)):
+                row = rows.pop(0)
+                self._ready.append(row._replace(quoted=self.quotes.measure(i, row.ts)))
+            if not rows:
+                del self.waiting[i]
+        ready, self._ready = self._ready, []
+        return _table(ready, of) if ready else None
 
     def _measure(self, bars: Bars, price_places: Places, size_places: Places) -> Floats:
         out = np.empty((bars.size, len(features.COLUMNS)))
@@ -153,24 +187,22 @@ def stored(ts: npt.NDArray[np.int64], figures: dict[str, Floats], gap: npt.NDArr
     return bars
 
 
-def _rows(bars: Bars, out: Floats, relative: Floats, of: Sequence[Instrument]) -> pa.Table:
-    at = bars["instrument"]
+def _table(rows: Sequence[_Row], of: Sequence[Instrument]) -> pa.Table:
+    at, ts = np.array([row.instrument for row in rows]), np.array([row.ts for row in rows])
+    out = np.array([row.figures for row in rows])
     columns = {
-        "date": to_rows.date(bars["ts"]),
+        "date": to_rows.date(ts),
         "venue": to_rows.words([x.venue for x in of], at),
         "symbol": to_rows.words([x.symbol for x in of], at),
-        "ts": to_rows.time(bars["ts"]),
-        "end": to_rows.time(bars["end"]),
-        "rvol_tod_1m": to_rows.or_null(relative),
+        "ts": to_rows.time(ts),
+        "end": to_rows.time(ts + minutes.MINUTE),
+        "rvol_tod_1m": _column("rvol_tod_1m", np.array([row.same_minute for row in rows])),
     }
-    for name, values in zip(features.COLUMNS, out.T, strict=True):
-        columns[name] = _column(name, values)
     tested = out[:, features.COLUMNS.index("lee_mykland_5m")]
     columns["jump_5m"] = pa.array(np.abs(tested) > lee_mykland.LIMIT, pa.bool_(), mask=np.isnan(tested))
-    for w in features.WIDTHS:
-        columns[f"ofi_{w}m"] = pa.nulls(bars.size, pa.float64())
-    for name in ("spread_bps", "microprice", "effective_spread_bps_1m", "realised_spread_bps_5s", "realised_spread_bps_30s"):
-        columns[name] = pa.nulls(bars.size, pa.float64())
+    quoted = np.array([row.quoted for row in rows])
+    for name, values in (*zip(features.COLUMNS, out.T, strict=True), *zip(QUOTED, quoted.T, strict=True)):
+        columns[name] = _column(name, values)
     return to_rows.table("features", columns)
 
 

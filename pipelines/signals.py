@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipelines import alerts, ledger
 from pipelines import rows as to_rows
+from pipelines.best_quotes import Passed
 from pipelines.bucketing import Bucketing
 from pipelines.bulk import Classifier
 from pipelines.detection import BigTrades, Surges
@@ -210,6 +211,8 @@ class Signals:
     def _run(self, rows: Rows) -> None:
         if rows.size == 0:
             return
+        if rows["mid"].any():
+            self.features.quotes.trades(rows)
         seconds = np.empty(rows.size, bar.BAR)
         self._roll_up(seconds[: time_bars.seconds(rows, self.levels[0], seconds)], self._floor())
         for name, bars in self.measured.feed(rows):
@@ -242,8 +245,8 @@ class Signals:
             if name == "1m":
                 self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
-                table = self.features.feed(bars, volume, self.price_places, self.size_places, self.instruments)
-                self._out.append(("features", table))
+                self.features.feed(bars, volume, self.price_places, self.size_places)
+                self._features()
             if name == "1d":
                 self._complete_dates(bars)
         self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
@@ -331,6 +334,16 @@ class Signals:
             venues, symbols = [x.venue for x in self.instruments], [x.symbol for x in self.instruments]
             self._out.append(("bars", to_rows.bars(self._closed, venues, symbols, self.price_places, self.size_places)))
             self._closed = []
+
+    def quoted(self, passed: list[Passed], *, ending: bool = False) -> None:
+        """Take minutes of quotes that are over."""
+        self.features.quotes.quotes(passed)
+        self._features(ending=ending)
+
+    def _features(self, *, ending: bool = False) -> None:
+        table = self.features.take(self.instruments, ending=ending)
+        if table is not None:
+            self._out.append(("features", table))
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
         if not closed.size:

@@ -40,6 +40,7 @@ ROW = np.dtype(
         # set on the way, not by decoders:
         ("counted", np.bool_),
         ("late", np.int16),  # bit k: its own k-th time bar (market.BAR_WIDTHS_US) had been closed by the clock
+        ("mid", np.float64),  # middle of the best quote just before a trade was received; 0: none stood
         ("eff", np.int64),  # event time as kernels see it: never falls, us
         ("seq", np.int64),
         ("ticks", np.int64),  # price in units of 10**-price exponent of the instrument

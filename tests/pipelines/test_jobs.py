@@ -17,7 +17,7 @@ from pipelines.store.lake import Lake
 from tests import tapes
 from tests.conftest import SHARED
 
-COMPARED = ("trades", "bars", "vpin", "alerts", "gaps", "seals", "quarantine")
+COMPARED = ("trades", "bars", "vpin", "features", "alerts", "gaps", "seals", "quarantine")
 
 
 def archive(path: Path, seed: int, day: int, first_id: int, n: int = 4000) -> int:
