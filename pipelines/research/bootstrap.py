@@ -38,6 +38,22 @@ def ratio(above: Floats, below: Floats, what: str) -> Interval:
     return _ends((drawn @ above)[some] / sums[some])
 
 
+def share(above: Floats, below: Floats, what: str) -> Interval:
+    """Return the interval of sum(above) / sum(below), where `above` counts some of `below`: as `ratio`, but for all or none.
+
+    There every draw is the same, and says nothing of what other days may bring: the far end is then that share of days at
+    which so many days in a row are alike once in 40 times (Clopper and Pearson).
+    """
+    low, high, why = ratio(above, below, what)
+    alike = TAILS[0] / 100
+    days = np.count_nonzero(below)
+    if low == high == 1:
+        low = alike ** (1 / days)
+    elif low == high == 0:
+        high = 1 - alike ** (1 / days)
+    return Interval(low, high, why)
+
+
 def median(values: Floats, day: Ints, days: int, what: str) -> Interval:
     """Return the interval of the median of `values`, each of a day numbered from 0 below `days`."""
     bearing = np.unique(day).size

@@ -285,11 +285,10 @@ def _sum_up(found: list[Judged]) -> Score:
 def _ratio(by_day: pl.DataFrame, above: str, below: str) -> Estimate:
     top, bottom = by_day[above].to_numpy(), by_day[below].to_numpy()
     none, some = _COUNTED[below]
-    return (
-        Estimate(float(top.sum() / bottom.sum()), *bootstrap.ratio(top, bottom, some))
-        if bottom.any()
-        else Estimate(None, why=none)
-    )
+    if not bottom.any():
+        return Estimate(None, why=none)
+    interval = bootstrap.ratio if below == "time" else bootstrap.share
+    return Estimate(float(top.sum() / bottom.sum()), *interval(top, bottom, some))
 
 
 def _lead(foretold: pl.DataFrame, days: pl.Series) -> Estimate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.research.bootstrap import LEAST_DAYS, median, ratio
+from pipelines.research.bootstrap import LEAST_DAYS, median, ratio, share
 
 
 def test_the_interval_of_a_mean_is_close_to_the_normal_one() -> None:
@@ -43,6 +43,18 @@ def test_days_without_any_bear_on_nothing() -> None:
     below[30] = 3
     assert ratio(below, below, "alerts") == (1.0, 1.0, "")
     assert ratio(np.zeros(0), np.zeros(0), "alerts")[2] == "alerts on 0 of the 7 days needed"
+
+
+def test_all_or_none_is_no_certainty() -> None:
+    every = np.full(10, 3.0)
+    found, none = share(every, every, "alerts"), share(0 * every, every, "alerts")
+    assert found.low == pytest.approx(0.025**0.1), "10 days that all go well: once in 40 times where 0.69 of days do"
+    assert none.high == pytest.approx(1 - 0.025**0.1)
+    assert (found.high, none.low, found.why) == (1.0, 0.0, "")
+    some = every.copy()
+    some[0] = 2
+    assert share(some, every, "alerts") == ratio(some, every, "alerts")
+    assert share(every[:3], every[:3], "alerts").low is None
 
 
 def test_the_interval_of_a_median() -> None:

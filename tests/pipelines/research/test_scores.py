@@ -140,6 +140,15 @@ def test_alerts_on_few_of_many_days_beat_nothing() -> None:
     assert scored(days(7, [600]), events, [(0, 30 * DAY)]).beats_base
 
 
+def test_being_always_right_beats_no_base_rate_that_is_nearly_so() -> None:
+    events = [(m, m) for m in days(7, [10.0 * k + 10 for k in range(130)])]
+    found = scored(days(7, [100]), events, [(0, 7 * DAY + 10)])
+    assert (found.precision.value, found.precision.high) == (1.0, 1.0)
+    assert found.base_rate is not None
+    assert found.base_rate > 0.9
+    assert not found.beats_base
+
+
 def test_random_alerts_do_not_beat_the_base_rate() -> None:
     rng = np.random.default_rng(4)
     events = [(m, m) for m in np.unique(rng.integers(100, 40 * 1440, 800)).tolist()]
