@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from fractions import Fraction
 from typing import Any
@@ -183,10 +184,13 @@ def shares_bought(tape_trades: list[Trade], window: int = 60) -> list[tuple[int,
 
 
 def bulk_vpin(minutes: list[tuple[int, Fraction, float]], volume: Fraction, n: int, ends: list[int]) -> list[float | None]:
-    """Return at each of `ends` VPIN over the last n buckets whose minutes are over; one date, `minutes` of `shares_bought`."""
+    """Return at each of `ends` VPIN over the last n buckets whose minutes are over; `minutes` of `shares_bought`."""
     known: list[tuple[int, float]] = []
-    fill, parts = Fraction(0), []
+    parts: list[float] = []
+    fill, date = Fraction(0), 0
     for end, size, share in minutes:
+        if (end - 1) // DAY_US > date:
+            fill, parts, date = Fraction(0), [], (end - 1) // DAY_US
         rest = size
         while rest > 0:
             piece = min(rest, volume - fill)
@@ -196,8 +200,10 @@ def bulk_vpin(minutes: list[tuple[int, Fraction, float]], volume: Fraction, n: i
                 known.append((end, abs(2 * math.fsum(parts) - float(volume))))
                 fill, parts = Fraction(0), []
     out: list[float | None] = []
+    over = [by for by, _ in known]
     for end in ends:
-        window = [imbalance for by, imbalance in known if by <= end][-n:]
+        count = bisect_right(over, end)
+        window = [imbalance for _, imbalance in known[max(0, count - n) : count]]
         out.append(math.fsum(window) / (n * float(volume)) if len(window) == n else None)
     return out
 
