@@ -42,6 +42,9 @@ class Alert(NamedTuple):
     threshold: float
     label: str
     details: str
+    source: str = "detector"
+    version: int = 0
+    """0: that of the detector in `VERSIONS`."""
 
 
 class Measure(NamedTuple):
@@ -100,9 +103,9 @@ def rows(found: list[Alert], origin: str) -> pa.Table:
             "symbol": [a.instrument.symbol for a in found],
             "ts": time(ts),
             "end": time(np.array([a.end for a in found], np.int64)),
-            "source": ["detector"] * len(found),
+            "source": [a.source for a in found],
             "detector": [a.detector for a in found],
-            "version": [VERSIONS[a.detector] for a in found],
+            "version": [a.version or VERSIONS[a.detector] for a in found],
             "severity": [a.severity for a in found],
             "score": [a.score for a in found],
             "threshold": [a.threshold for a in found],
