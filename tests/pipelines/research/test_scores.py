@@ -47,6 +47,8 @@ def test_an_alarm_during_the_event_is_no_lead() -> None:
     for at, hit, during in ((40, 1, 0), (45, 1, 0), (45.01, 0, 1), (50, 0, 1), (50.01, 0, 0)):
         found = scored([at], [(45, 50)], [(0, 100)])
         assert (found.hits, found.foretold, found.during) == (hit, hit, during), at
+    slow = scored([35, 36], [(35, 50)], [(0, 100)])
+    assert (slow.hits, slow.during) == (0, 1), "at 35 it had not begun, and took longer than the horizon"
     again = scored([47], [(45, 50), (50, 55)], [(0, 100)])
     assert (again.hits, again.during) == (1, 0), "it leads the next event"
 
@@ -69,8 +71,10 @@ def test_the_base_rate_is_that_of_alerts_at_the_same_second() -> None:
     assert scored([3], [(45, 50)], [(0, 100)]).base_rate == 6 / 91
     assert scored([3, 3.5], [(45, 50)], [(0, 100)]).base_rate == pytest.approx((5 / 90 + 6 / 91) / 2)
     assert scored([], [(45, 50)], [(0, 100)]).base_rate == 6 / 91
-    point = scored([], [(50, 50)], [(0, 100)])
-    assert point.base_rate == 10 / 91
+    assert scored([], [(50, 50)], [(0, 100)]).base_rate == 10 / 91
+    watched = pl.concat([spans([(0, 100)]), spans([(0, 910)], symbol="ETH-USDT")])
+    both = score(alerts([]), spans([(50, 50)]), watched, 10 * MINUTE)
+    assert both.base_rate == pytest.approx((90 * 10 / 91 + 900 * 0) / 990), "by the time each was watched"
 
 
 def test_windows_of_events_that_follow_each_other_count_once() -> None:
