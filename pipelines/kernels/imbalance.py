@@ -48,10 +48,9 @@ _ZERO = np.uint64(0)
 def take(flow, side, weight):
     """Add w = (hi, lo) of a trade to its side of `flow`."""
     hi, lo = weight
-    if side > 0:
-        flow.buy_hi, flow.buy_lo = add(flow.buy_hi, flow.buy_lo, hi, lo)
-    else:
-        flow.sell_hi, flow.sell_lo = add(flow.sell_hi, flow.sell_lo, hi, lo)
+    bought, sold = np.uint64(1 + side >> 1), np.uint64(1 - side >> 1)  # no branch: a side is chance
+    flow.buy_hi, flow.buy_lo = add(flow.buy_hi, flow.buy_lo, hi * bought, lo * bought)
+    flow.sell_hi, flow.sell_lo = add(flow.sell_hi, flow.sell_lo, hi * sold, lo * sold)
 
 
 @njit(cache=True, inline="always")
