@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import alert_latency, bytes_per_row, journal_to_lake, kernels, memory
+from benchmarks import alert_latency, bytes_per_row, journal_to_lake, kernels, memory, pairs
 from benchmarks.report import HEAD, show
 
 if __name__ == "__main__":
     print(HEAD, flush=True)
-    for module in (bytes_per_row, journal_to_lake, alert_latency, memory, kernels):  # kernels last: it binds itself to one core
+    for module in (bytes_per_row, journal_to_lake, alert_latency, memory, pairs, kernels):  # kernels last: it binds itself to one core
         show(module.run())

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.pair_table import PAIRS
@@ -114,14 +115,15 @@ def pair_table(
     width = _width(interval, window)
     legs = {symbol: leg(frame) for symbol, frame in bars.items()}
     rows: list[Row] = []
-    for y, x in itertools.combinations(legs, 2):
-        row: Row = {"venue": venue, "y": y, "x": x, "interval": interval, "window": window, "lags": lags, "why": []}
-        try:
-            row |= _measures(align(legs[y], legs[x], width), window, lags, row["why"])
-        except Undefined as reason:
-            row["why"].append(f"all: {reason}")
-        rows.append(row)
-        told(len(rows))
+    with threadpool_limits(1, user_api="blas"):  # its threads cost more than they save on columns this short
+        for y, x in itertools.combinations(legs, 2):
+            row: Row = {"venue": venue, "y": y, "x": x, "interval": interval, "window": window, "lags": lags, "why": []}
+            try:
+                row |= _measures(align(legs[y], legs[x], width), window, lags, row["why"])
+            except Undefined as reason:
+                row["why"].append(f"all: {reason}")
+            rows.append(row)
+            told(len(rows))
     _correct(rows)
     return _as_table(rows)
 
