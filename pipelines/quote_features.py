@@ -50,13 +50,13 @@ class QuoteFeatures:
         self.sides: dict[int, _Side] = {}
 
     def trades(self, rows: Rows) -> None:
-        """Take the rows that have a middle, in tape order."""
-        rows = rows.compress((rows["mid"] > 0) & (rows["kind"] == TRADE) & rows["counted"])
+        """Take the trades that are quoted of rows in tape order."""
+        rows = rows.compress(rows["quoted"] & (rows["kind"] == TRADE) & rows["counted"])
         for i in np.unique(rows["instrument"]).tolist():
             mine = rows.compress(rows["instrument"] == i)
             paid = np.zeros(mine.size, spreads.PAID)
-            for name, of in (("ts", "eff"), ("price", "price"), ("mid", "mid"), ("side", "side")):
-                paid[name] = mine[of]
+            for name in ("eff", "ts", "price", "side"):
+                paid[name] = mine[name]
             side = self.sides.setdefault(i, _Side())
             side.paid = np.concatenate([side.paid, paid])
 
@@ -74,7 +74,7 @@ class QuoteFeatures:
     def concerns(self, i: int, ts: int) -> bool:
         """Whether the minute at `ts` (us), which is over on the tape, holds trades that quotes stood before."""
         side = self.sides.get(i)
-        return side is not None and bool(((side.paid["ts"] >= ts) & (side.paid["ts"] < ts + MINUTE)).any())
+        return side is not None and bool(((side.paid["eff"] >= ts) & (side.paid["eff"] < ts + MINUTE)).any())
 
     def ready(self, i: int, ts: int) -> bool:
         """Whether the quotes of the minute at `ts` (us) are over."""
@@ -85,16 +85,17 @@ class QuoteFeatures:
         side, end = self.sides[i], ts + MINUTE
         day = ts // DAY_US * DAY_US
         begin = max(side.done, day)
-        paid = side.paid[side.paid["ts"] >= day]
+        paid = side.paid[side.paid["eff"] >= day]
         flows = [_flow(side, end, w) for w in WIDTHS]
         standing = next((m[4:] for m in side.minutes if m[0] <= ts < m[1]), (math.nan, math.nan))
         since, mids = np.ascontiguousarray(side.mids["ts"]), np.ascontiguousarray(side.mids["mid"])
-        effective = spreads.effective_spread_bps(paid, ts, end)
+        effective = spreads.effective_spread_bps(paid, since, mids, ts, end)
         realised = [spreads.realised_spread_bps(paid, since, mids, tau * 1_000_000, begin, end) for tau in HORIZONS_S]
         side.done = end
         side.minutes = [m for m in side.minutes if m[1] > end - _LONGEST]
-        side.mids = side.mids[max(0, int(np.searchsorted(since, end, side="right")) - 1) :]
-        side.paid = paid[paid["ts"] + max(HORIZONS_S) * 1_000_000 >= end]
+        side.paid = paid[paid["eff"] + max(HORIZONS_S) * 1_000_000 >= end]
+        needed = min(int(side.paid["ts"].min(initial=end)), end)
+        side.mids = side.mids[max(0, int(np.searchsorted(since, needed)) - 1) :]
         return (*flows, *standing, effective, *realised)
 
 

@@ -24,6 +24,8 @@ from pipelines.kernels.wide import join
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
 from pipelines.measured_bars import MeasuredBars, finer
 from pipelines.reference import Volumes
+from pipelines.rules.metrics import BARS
+from pipelines.rules.watch import Watch
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
 from pipelines.tape_detection import Cascades, Silences
@@ -78,6 +80,7 @@ class Signals:
         self.cascades = Cascades(kernels.detectors.cascade_proxy)
         self.dislocations = Dislocations(kernels.detectors.dislocation)
         self.features = Features()
+        self.watch = Watch()
         self.known_alerts: frozenset[str] = frozenset()
         self._out: list[tuple[str, pa.Table]] = []
         self._closed: list[to_rows.Closed] = []
@@ -90,6 +93,7 @@ class Signals:
         n = len(self.instruments)
         self.measured.configure(kernels.bars)
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
+        self.watch.setting = next(iter(kernels.vpin_settings()), "")
         self._detect(kernels, n)
 
     def _detect(self, kernels: Kernels, n: int) -> None:
@@ -145,6 +149,7 @@ class Signals:
         self.cascades.grow(n)
         self.dislocations.grow(self.instruments)
         self.features.grow(n)
+        self.watch.grow(self.instruments)
         return n - 1
 
     def take(self) -> list[tuple[str, pa.Table]]:
@@ -203,6 +208,7 @@ class Signals:
         open_seconds = seconds[seconds["trades"] > 0]
         seconds["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
+        self._judge()
         self.alert(self.big_trades.finish(self.instruments))
         if self.complete:
             for i in np.flatnonzero(self.clock["day"] >= 0):
@@ -211,7 +217,7 @@ class Signals:
     def _run(self, rows: Rows) -> None:
         if rows.size == 0:
             return
-        if rows["mid"].any():
+        if rows["quoted"].any():
             self.features.quotes.trades(rows)
         seconds = np.empty(rows.size, bar.BAR)
         self._roll_up(seconds[: time_bars.seconds(rows, self.levels[0], seconds)], self._floor())
@@ -221,6 +227,7 @@ class Signals:
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self.alert(self.big_trades.feed(rows, self.instruments))
         self.alert(self.silences.feed(rows, self.instruments))
+        self._judge()
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
@@ -245,6 +252,7 @@ class Signals:
             if name == "1m":
                 self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
+                self._watch(bars)
                 self.features.feed(bars, volume, self.price_places, self.size_places)
                 self._features()
             if name == "1d":
@@ -335,15 +343,30 @@ class Signals:
             self._out.append(("bars", to_rows.bars(self._closed, venues, symbols, self.price_places, self.size_places)))
             self._closed = []
 
+    def _watch(self, minutes: bar.Bars) -> None:
+        if self.watch:
+            counts = minutes["trades"], minutes["fills"]
+            figures = np.vstack([self._figures(minutes, *BARS[: -len(counts)]), *counts])
+            self.watch.minutes(minutes["instrument"], minutes["ts"], figures, self.first_day < _FOREVER)
+
+    def _judge(self) -> None:
+        """Hold the rules against the minutes of which all is known."""
+        if self.watch:
+            floor = np.full(len(self.instruments), _FOREVER) if self.ending else self._floor()
+            self.alert(self.watch.judge(floor))
+
     def quoted(self, passed: list[Passed], *, ending: bool = False) -> None:
         """Take minutes of quotes that are over."""
         self.features.quotes.quotes(passed)
         self._features(ending=ending)
+        self._judge()
 
     def _features(self, *, ending: bool = False) -> None:
         table = self.features.take(self.instruments, ending=ending)
         if table is not None:
             self._out.append(("features", table))
+            if self.watch:
+                self.watch.features(table)
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
         if not closed.size:
@@ -352,6 +375,8 @@ class Signals:
             table, found = bucketing.rows(closed, self.instruments, self.size_places)
             self._out.append(("vpin", table))
             self.alert(found)
+            if self.watch:
+                self.watch.vpin(table)
 
     def alert(self, found: list[alerts.Alert]) -> None:
         """Write alerts to table `alerts`, but for those that an earlier life of this tape has written."""

@@ -14,7 +14,7 @@ from numba import njit
 
 from pipelines.kernels.microprice import microprice, middle, spread_bps
 from pipelines.kernels.minutes import MINUTE
-from pipelines.market import DAY_US, GRACE_US, Flag
+from pipelines.market import DAY_US, GRACE_US
 from pipelines.tape import CLOCK, TRADE
 
 BEST = np.dtype(
@@ -52,7 +52,6 @@ QUOTED = np.dtype(
 MID = np.dtype([("instrument", np.int64), ("ts", np.int64), ("mid", np.float64)], align=True)
 """The middle from `ts` (us) on; NaN: none."""
 
-_AGAIN = int(Flag.REPAIRED | Flag.HISTORY)
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -133,10 +132,10 @@ def _take(state, top, out, closed, mids, changes):
 
 @njit(cache=True)
 def best_quotes(tops, rows, venue_of, states, out, mids):
-    """Follow the best quotes, and set of each trade the middle just before it; return numbers of records and changes.
+    """Follow the best quotes, and set which trades are `quoted`; return numbers of records and changes.
 
     tops: spread.TOP, (n,), rows: ROW, (m,), both in order of receipt by `frame`; a clock row's instrument is -1 - venue. A
-    trade has a middle where a quote of its own date stood when it was received, and it came live. venue_of: int64,
+    trade is quoted where a quote of its own date stood when it was received. venue_of: int64,
     (instruments,). states: BEST, (instruments,). out: QUOTED, mids: MID, (2 n + instruments x clock rows,).
     """
     closed, changes, at = 0, 0, 0
@@ -153,8 +152,7 @@ def best_quotes(tops, rows, venue_of, states, out, mids):
             for i in range(states.size):
                 if venue_of[i] == -1 - row.instrument:
                     closed, changes = _until(states[i], i, passed, out, closed, mids, changes)
-        elif row.kind == TRADE and (row.flags & _AGAIN) == 0:
+        elif row.kind == TRADE:
             state = states[row.instrument]
-            if state.known and row.ts // DAY_US == state.minute // DAY_US and not math.isnan(state.mid):
-                row.mid = state.mid
+            row.quoted = state.known and row.ts // DAY_US == state.minute // DAY_US
     return closed, changes
