@@ -28,6 +28,7 @@ from pipelines.records import (
     Start,
     split_head,
 )
+from pipelines.rules import book
 from pipelines.settings import Kernels
 from pipelines.venues import venue as venue_named
 
@@ -68,6 +69,8 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             _lost(engine, engine.carried.pop(connection, set()), now)
         case Kind.SETTINGS:
             engine.settle(Kernels.model_validate_json(payload), now)
+        case Kind.RULES:
+            engine.rule(book.decode(payload), now)
         case Kind.INSTRUMENTS:
             _instruments(engine, msgspec.json.decode(payload, type=Instruments), now)
         case Kind.REFERENCE:

@@ -29,6 +29,7 @@ from pipelines.records import (
     Kind,
 )
 from pipelines.resequencer import Resequencer
+from pipelines.rules.book import Rules, canonical
 from pipelines.seed import Seeds
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
@@ -208,6 +209,12 @@ class Engine:
             self.signals.configure(kernels)
             self.feeds.configure(kernels)
         self.account.note("all", kind, kernels.canonical(), journal_ns)
+
+    def rule(self, rules: Rules, journal_ns: int) -> None:
+        """Take rules of the user, and note them in `inputs`."""
+        if rules != self.signals.watch.rules:
+            self.signals.watch.configure(rules)
+            self.account.note("all", "rules", canonical(rules), journal_ns, again=True)
 
     # --- records
 

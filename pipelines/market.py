@@ -209,7 +209,7 @@ ALERTS = Table(
             "detector",
             _S,
             "`big_trade volume_surge vpin_high liquidation_spike cascade_proxy spread_blowout book_imbalance`"
-            " `stale_feed pipeline_behind dislocation`",
+            " `stale_feed pipeline_behind dislocation`, or a rule's name",
         ),
         Column("version", _I, "version of the detector's definition"),
         Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
@@ -294,7 +294,7 @@ INPUTS = Table(
     ("kind", "ts"),
     (
         Column("venue", _S, "the venue it concerns, or `all`; a partition column", ()),
-        Column("kind", _S, "settings, reference, seed or source", ("settings",)),
+        Column("kind", _S, "settings, rules, reference, seed or source", ("settings",)),
         Column("hash", _S, "first 16 hex digits of the SHA-256 of `value`", ("settings",)),
         _ts("journal time from which it holds"),
         _end("equal to `ts`"),

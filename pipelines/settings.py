@@ -275,6 +275,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
     kernels: Kernels = Kernels()
+    rules: Path = Field(Path("rules.yaml"), description="file of your own rules, read again when it changes; docs/rules.md")
     ports: Ports = Ports()
     journal: Journal = Journal()
     news: News = News()

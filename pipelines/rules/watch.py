@@ -212,7 +212,7 @@ class Watch:
                     if compiled.concerns(self._instruments[i]):
                         self._runs.setdefault((compiled.rule, i), _Run()).waiting.append(minute)
                         self._due.add((rank, i))
-        found = []
+        found: list[alerts.Alert] = []
         for rank, i in sorted(self._due):
             run = self._runs[self._compiled[rank].rule, i]
             found += self._of(self._compiled[rank], i, run, floor)
