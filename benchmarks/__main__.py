@@ -7,5 +7,6 @@ from benchmarks.report import HEAD, show
 
 if __name__ == "__main__":
     print(HEAD, flush=True)
-    for module in (bytes_per_row, journal_to_lake, alert_latency, memory, pairs, kernels):  # kernels last: it binds itself to one core
+    # kernels last: it binds itself to one core
+    for module in (bytes_per_row, journal_to_lake, alert_latency, memory, pairs, kernels):
         show(module.run())

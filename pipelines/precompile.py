@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+import pipelines.kernels.slopes  # noqa: F401 - has its types written down: compiled as it is loaded
 from pipelines.engine import Engine
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels
