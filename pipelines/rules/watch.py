@@ -121,7 +121,7 @@ class Watch:
         self.missing: Counter[tuple[str, str, str, str]] = Counter()
         self.judged: Counter[tuple[str, str, str]] = Counter()
         self._compiled: list[_Compiled] = []
-        self._instruments: Sequence[Instrument] = ()
+        self.instruments: Sequence[Instrument] = ()
         self._at: dict[tuple[str, str], int] = {}
         self._begun: dict[int, int] = {}
         self._sides: list[_Side] = []
@@ -144,7 +144,7 @@ class Watch:
 
     def grow(self, instruments: Sequence[Instrument]) -> None:
         """Take note of new instruments."""
-        self._instruments = instruments
+        self.instruments = instruments
         self._sides += [_Side() for _ in range(len(instruments) - len(self._sides))]
         for i, it in enumerate(instruments):
             for name in (it.native, it.symbol):
@@ -209,7 +209,7 @@ class Watch:
             while self._sides[i].ready():
                 minute = self._sides[i].close()
                 for rank, compiled in enumerate(self._compiled):
-                    if compiled.concerns(self._instruments[i]):
+                    if compiled.concerns(self.instruments[i]):
                         self._runs.setdefault((compiled.rule, i), _Run()).waiting.append(minute)
                         self._due.add((rank, i))
         found: list[alerts.Alert] = []
@@ -224,7 +224,7 @@ class Watch:
 
     def _of(self, compiled: _Compiled, i: int, run: _Run, floor: Places) -> Iterator[alerts.Alert]:
         """Yield the alerts of a rule at an instrument."""
-        it = self._instruments[i]
+        it = self.instruments[i]
         others = {m: self._at.get((m.venue or it.venue, m.symbol), -1) if m.symbol else i for m in compiled.metrics}
         while run.waiting:
             minute = run.waiting[0]

@@ -55,7 +55,7 @@ def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_pa
     wanted = asyncio.run(play())
     written = Written(wanted)
     kinds = [e["kind"] for e in written.entries]
-    before = ["start", "settings", "instruments", *2 * ["reference"], *4 * ["klines"], "connect"]
+    before = ["start", "settings", "rules", "instruments", *2 * ["reference"], *4 * ["klines"], "connect"]
     assert kinds == [*before, "frame", "frame", "disconnect"]  # an ack, then the trade
     assert written.payloads("settings") == [json.loads(wanted.kernels.canonical())]
     assert [i["symbol"] for i in written.payloads("instruments")[0]["instruments"]] == ["BTC-USDT", "ETH-USDT"]
