@@ -21,8 +21,8 @@ from pipelines.store.journal_writer import Writer
 from pipelines.store.scan import resume
 from pipelines.store.segment import Record
 
-FIRST_NS = 1_704_067_200 * 10**9  # 2024-01-01
-KERNELS = Kernels(bars=(*Kernels().bars, "imbalance:tick:20"), bucket_volume="4", vpin=("v2x3",))
+FIRST_NS = 1_704_067_160 * 10**9  # 40 s before 2024-01-01: the end of a date has kernels of its own
+KERNELS = Kernels(bars=(*Kernels().bars, "run:tick:20", "imbalance:tick:ewma:4"), bucket_volume="4", vpin=("v2x3",))
 
 
 def main() -> None:
