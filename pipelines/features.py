@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,20 +26,11 @@ STORED = minutes.FAR + 1
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Times = npt.NDArray[np.int64]
 
 _MINUTES = 1440
 _SUMS = ("volume", "buy", "notional")
 _STATE = ("states", "buffers", "atrs", "ranges", "closes", "daily", "today", "usual", "dates")
-
-
-class _Row(NamedTuple):
-    """What is known of a minute: `features.COLUMNS`, its volume against the same minute's, `quote_features.COLUMNS`."""
-
-    instrument: int
-    ts: int
-    figures: Floats
-    same_minute: float
-    quoted: tuple[float, ...] = (math.nan,) * len(QUOTED)
 
 
 class Features:
@@ -53,7 +43,7 @@ class Features:
     usual, dates : float64, (instruments, 1440); int64, (instruments,)
         Sum of the volume of each minute over earlier complete dates, and how many these are.
     earlier : per instrument, volumes by complete date (us)
-    waiting : per instrument, rows whose quotes are not over yet
+    waiting : per instrument, time and measures of rows whose quotes are not over yet
     """
 
     def __init__(self) -> None:
@@ -68,8 +58,8 @@ class Features:
         self.dates = np.zeros(0, np.int64)
         self.earlier: list[dict[int, Floats]] = []
         self.quotes = QuoteFeatures()
-        self.waiting: dict[int, list[_Row]] = {}
-        self._ready: list[_Row] = []
+        self.waiting: dict[int, list[tuple[int, Floats]]] = {}
+        self._ready: list[tuple[Times, Times, Floats]] = []
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
@@ -89,24 +79,28 @@ class Features:
         usual, dates = self.usual[at, minute], self.dates[at]
         known = (dates >= LEAST_DATES) & (usual > 0)
         relative = np.divide(volume * dates, usual, out=np.full(bars.size, np.nan), where=known)
-        for bar, figures, same in zip(bars, out, relative.tolist(), strict=True):
-            i, ts = int(bar["instrument"]), int(bar["ts"])
-            row = _Row(i, ts, figures, same)
-            if self.quotes.concerns(i, ts):
-                self.waiting.setdefault(i, []).append(row)
-            else:
-                self._ready.append(row)
+        told = np.column_stack([out, relative, np.full((bars.size, len(QUOTED)), np.nan)])
+        waits = np.zeros(bars.size, np.bool_)
+        if self.quotes.sides:
+            waits[:] = [self.quotes.concerns(i, ts) for i, ts in zip(at.tolist(), bars["ts"].tolist(), strict=True)]
+            for k in np.flatnonzero(waits).tolist():
+                self.waiting.setdefault(int(at[k]), []).append((int(bars["ts"][k]), told[k]))
+        self._ready.append((at[~waits], bars["ts"][~waits], told[~waits]))
 
     def take(self, of: Sequence[Instrument], *, ending: bool = False) -> pa.Table | None:
         """Return the rows that wait for no quotes any more; at the end of a bounded tape none does."""
         for i, rows in list(self.waiting.items()):
-            while rows and (ending or self.quotes.ready(i, rows[0].ts)):
-                row = rows.pop(0)
-                self._ready.append(row._replace(quoted=self.quotes.measure(i, row.ts)))
+            while rows and (ending or self.quotes.ready(i, rows[0][0])):
+                ts, told = rows.pop(0)
+                told[-len(QUOTED) :] = self.quotes.measure(i, ts)
+                self._ready.append((np.array([i]), np.array([ts]), told[None]))
             if not rows:
                 del self.waiting[i]
         ready, self._ready = self._ready, []
-        return _table(ready, of) if ready else None
+        if not any(at.size for at, _, _ in ready):
+            return None
+        whose, starts, measures = (np.concatenate(parts) for parts in zip(*ready, strict=True))
+        return _table(whose, starts, measures, of)
 
     def _measure(self, bars: Bars, price_places: Places, size_places: Places) -> Floats:
         out = np.empty((bars.size, len(features.COLUMNS)))
@@ -187,29 +181,19 @@ def stored(ts: npt.NDArray[np.int64], figures: dict[str, Floats], gap: npt.NDArr
     return bars
 
 
-def _table(rows: Sequence[_Row], of: Sequence[Instrument]) -> pa.Table:
-    at, ts = np.array([row.instrument for row in rows]), np.array([row.ts for row in rows])
-    out = np.array([row.figures for row in rows])
+def _table(at: Times, ts: Times, told: Floats, of: Sequence[Instrument]) -> pa.Table:
+    """Return rows of the table; `told`: measures of minutes, the volume against the same minute's, and those of quotes."""
+    told[~np.isfinite(told)] = np.nan
+    by_name = dict(zip((*features.COLUMNS, "rvol_tod_1m", *QUOTED), np.ascontiguousarray(told.T), strict=True))
+    tested, n, gap = by_name["lee_mykland_5m"], by_name.pop("kyle_n_1h"), by_name.pop("gap")
     columns = {
         "date": to_rows.date(ts),
         "venue": to_rows.words([x.venue for x in of], at),
         "symbol": to_rows.words([x.symbol for x in of], at),
         "ts": to_rows.time(ts),
         "end": to_rows.time(ts + minutes.MINUTE),
-        "rvol_tod_1m": _column("rvol_tod_1m", np.array([row.same_minute for row in rows])),
+        "jump_5m": pa.array(np.abs(tested) > lee_mykland.LIMIT, pa.bool_(), mask=np.isnan(tested)),
+        "kyle_n_1h": pa.array(n, pa.float64(), from_pandas=True).cast(pa.int64()),
+        "gap": pa.array(gap > 0),
     }
-    tested = out[:, features.COLUMNS.index("lee_mykland_5m")]
-    columns["jump_5m"] = pa.array(np.abs(tested) > lee_mykland.LIMIT, pa.bool_(), mask=np.isnan(tested))
-    quoted = np.array([row.quoted for row in rows])
-    for name, values in (*zip(features.COLUMNS, out.T, strict=True), *zip(QUOTED, quoted.T, strict=True)):
-        columns[name] = _column(name, values)
-    return to_rows.table("features", columns)
-
-
-def _column(name: str, values: Floats) -> pa.Array:
-    unknown = ~np.isfinite(values)
-    if name == "gap":
-        return pa.array(values > 0)
-    if name.endswith("_n_1h"):
-        return pa.array(np.where(unknown, 0.0, values).astype(np.int64), pa.int64(), mask=unknown)
-    return pa.array(values, pa.float64(), mask=unknown)
+    return to_rows.table("features", columns | {name: pa.array(x, from_pandas=True) for name, x in by_name.items()})

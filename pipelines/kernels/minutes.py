@@ -78,6 +78,15 @@ def sums(minutes):
 
 
 @njit(cache=True)
+def volume(minutes):
+    """Return the volume of minutes (CLOSED, (n,)) in two limbs."""
+    hi, lo = _ZERO, _ZERO
+    for k in range(minutes.size):
+        hi, lo = add(hi, lo, minutes[k].volume_hi, minutes[k].volume_lo)
+    return hi, lo
+
+
+@njit(cache=True)
 def has_gap(minutes):
     """Return whether any of these minutes spans a hole in the tape."""
     found = False

@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from pipelines.kernels.minutes import sums, times
+from pipelines.kernels.minutes import sums, times, volume
 from pipelines.kernels.wide import add, at_least, difference, quotient
 
 BEFORE = 20
@@ -20,8 +20,8 @@ def relative_volume(minutes, w):
     NaN where those had none. One division of integers. minutes: CLOSED, (>= 21 w,).
     """
     n = minutes.size
-    now, _, _ = sums(minutes[n - w :])
-    before, _, _ = sums(minutes[n - (BEFORE + 1) * w : n - w])
+    now = volume(minutes[n - w :])
+    before = volume(minutes[n - (BEFORE + 1) * w : n - w])
     if not (before[0] | before[1]):
         return math.nan
     hi, lo = times(now[0], now[1], BEFORE)
@@ -34,10 +34,10 @@ def trade_imbalance(minutes, w):
 
     The share of signed volume that Cont, Kukanov and Stoikov (2014) call trade imbalance; it is not order flow imbalance.
     """
-    volume, buy, _ = sums(minutes[minutes.size - w :])
-    if not (volume[0] | volume[1]):
+    total, buy, _ = sums(minutes[minutes.size - w :])
+    if not (total[0] | total[1]):
         return math.nan
     twice = add(buy[0], buy[1], buy[0], buy[1])
-    apart = difference(twice[0], twice[1], volume[0], volume[1])
-    share = quotient(apart[0], apart[1], volume[0], volume[1])
-    return share if at_least(twice[0], twice[1], volume[0], volume[1]) else -share
+    apart = difference(twice[0], twice[1], total[0], total[1])
+    share = quotient(apart[0], apart[1], total[0], total[1])
+    return share if at_least(twice[0], twice[1], total[0], total[1]) else -share
