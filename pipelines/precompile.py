@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-import pipelines.kernels.slopes  # noqa: F401 - has its types written down: compiled as it is loaded
+import pipelines.kernels.kalman  # compiled as it is loaded, for the types it names
+import pipelines.kernels.slopes  # noqa: F401 - likewise
 from pipelines.engine import Engine
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels

@@ -44,6 +44,8 @@ def kalman(y: Floats, x: Floats, window: int) -> Filtered:
     """
     if y.size <= window:
         raise Undefined(f"{y.size} points, needs more than the {window} of the training window")
+    from pipelines.kernels.kalman import follow  # noqa: PLC0415 - brings numba
+
     m = moments(y[:window], x[:window])
     if is_noise(m.xx, window, x[:window]):
         raise Undefined("x is constant over the training window")
@@ -55,32 +57,10 @@ def kalman(y: Floats, x: Floats, window: int) -> Filtered:
     noise, wide = math.sqrt(squares / (window - 2)), math.sqrt(m.xx / window)
     v = ((y - m.y0) - slope * (x - m.x0)) / noise
     u = (x - m.x0) / wide
-    level, tilt, surprise = _run(v[window:].tolist(), u[window:].tolist(), window)
+    level, tilt, surprise = out = np.empty((3, y.size - window))
+    follow(np.ascontiguousarray(v[window:]), np.ascontiguousarray(u[window:]), window, out)
     alpha, beta, z = (np.full(y.size, np.nan) for _ in range(3))
     beta[window:] = slope + tilt * (noise / wide)
     alpha[window:] = m.y0 + level * noise - beta[window:] * m.x0
     z[window:] = surprise
     return Filtered(alpha, beta, z)
-
-
-def _run(v: list[float], u: list[float], window: int) -> tuple[Floats, Floats, Floats]:
-    """Filter v = a + b u + noise of variance 1, from a = b = 0; u has variance 1 over the training window."""
-    a = b = 0.0
-    paa = pbb = 1 / window
-    pab = 0.0
-    q = 1 / window**2
-    out = np.empty((3, len(v)))
-    for i, (value, at) in enumerate(zip(v, u, strict=True)):
-        paa += q
-        pbb += q
-        e = value - a - b * at
-        ha, hb = paa + at * pab, pab + at * pbb
-        s = ha + at * hb + 1
-        ka, kb = ha / s, hb / s
-        a += ka * e
-        b += kb * e
-        paa -= ka * ha
-        pab -= ka * hb
-        pbb -= kb * hb
-        out[:, i] = a, b, e / math.sqrt(s)
-    return out[0], out[1], out[2]

@@ -43,9 +43,9 @@ class Points(NamedTuple):
     width_us : int
         Width of a bar.
     dropped : int
-        Ends of bars, from the first to the last of either leg, at which a leg was stale or had not begun.
+        Ends of bars, from the first to the last of either leg, at which a leg was stale or had not begun, or neither traded.
     carried : int
-        Points at which a leg had no trade in the bar that ends there.
+        Points at which one leg had no trade in the bar that ends there.
     """
 
     ends: Ints
@@ -92,7 +92,7 @@ def align(y: Leg, x: Leg, width_us: int) -> Points:
     grid = np.arange(min(y.ends[0], x.ends[0]), max(y.ends[-1], x.ends[-1]) + 1, width_us, dtype=np.int64)
     (at_y, age_y), (at_x, age_x) = (_newest(leg.ends, grid) for leg in (y, x))
     longest = (LIMIT - 1) * width_us  # the trade is up to one bar older than the end of its bar
-    kept = (at_y >= 0) & (at_x >= 0) & (age_y <= longest) & (age_x <= longest)
+    kept = (at_y >= 0) & (at_x >= 0) & (age_y <= longest) & (age_x <= longest) & (np.minimum(age_y, age_x) == 0)
     carried = int(((age_y > 0) | (age_x > 0))[kept].sum())
     return Points(grid[kept], y.logs[at_y[kept]], x.logs[at_x[kept]], width_us, int(grid.size - kept.sum()), carried)
 

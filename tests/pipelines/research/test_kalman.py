@@ -7,8 +7,9 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
+from pipelines.kernels.kalman import follow
 from pipelines.research.hedge import ols
-from pipelines.research.kalman import _run, kalman
+from pipelines.research.kalman import kalman
 from pipelines.research.legs import Floats
 from pipelines.research.undefined import Undefined
 from tests.pipelines.research.legs import walks
@@ -43,7 +44,8 @@ def slow(y: Floats, x: Floats, window: int) -> list[tuple[float, float, float]]:
 
 def test_a_step_by_hand() -> None:
     """W = 2: P = 1/2, Q = 1/4 each; at u = 1: S = 0.75 + 0.75 + 1 = 2.5, gains 0.3, innovation 5."""
-    level, tilt, surprise = _run([5.0, 3.5], [1.0, 0.0], 2)
+    level, tilt, surprise = out = np.empty((3, 2))
+    follow(np.array([5.0, 3.5]), np.array([1.0, 0.0]), 2, out)
     assert (level[0], tilt[0], surprise[0]) == pytest.approx((1.5, 1.5, 5 / 2.5**0.5), rel=1e-15)
     # P = [[0.525, -0.225], [-0.225, 0.525]], then + 0.25; at u = 0: S = 1.775, innovation 2.
     gains = 0.775 / 1.775, -0.225 / 1.775

@@ -27,6 +27,12 @@ def test_a_price_stands_for_one_bar_without_trades_and_no_longer() -> None:
     assert points.joined.tolist() == [True, True, True, True, False]
 
 
+def test_where_neither_leg_trades_there_is_no_point() -> None:
+    points = align(leg(bars([1, None, 3])), leg(bars([5, None, 6])), MINUTE)
+    assert [(e - DAY) // MINUTE for e in points.ends.tolist()] == [1, 3]
+    assert (points.dropped, points.carried) == (1, 0)
+
+
 def test_the_grid_is_that_of_both_legs_and_what_only_one_has_is_dropped() -> None:
     points = align(leg(bars([None, None, 3, 4])), leg(bars([1, 2, 3, 4, 5, 6])), MINUTE)
     assert [(e - DAY) // MINUTE for e in points.ends.tolist()] == [3, 4, 5]
@@ -63,7 +69,8 @@ def test_alignment_equals_a_search_by_hand(y: list[float | None], x: list[float 
         for closes in (y, x):
             recent = [closes[k] for k in (end - 1, end - 2) if 0 <= k < len(closes) and closes[k] is not None]
             found.append(recent[0] if recent else None)
-        if None not in found:
+        traded = any(end <= len(closes) and closes[end - 1] is not None for closes in (y, x))
+        if None not in found and traded:
             kept.append((DAY + end * MINUTE, *found))
     assert points.ends.tolist() == [row[0] for row in kept]
     assert np.exp(points.y).round(9).tolist() == [row[1] for row in kept]
