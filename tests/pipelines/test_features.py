@@ -28,6 +28,7 @@ from pipelines.tape import Rows
 from tests import feature_reference as reference
 from tests import tapes
 from tests.conftest import SHARED
+from tests.pipelines.test_jobs import archive, job
 from tests.reference import trades as as_trades
 
 MINUTE = reference.MINUTE
@@ -276,3 +277,28 @@ def test_a_recording_equals_the_reference(tmp_path: Path) -> None:
     assert len(ours) == 2469
     for row in [*ours[:40], *ours[40::41]]:
         assert_close(row, reference.row(minutes, row["ts"]))
+
+
+def test_days_in_any_order_and_the_stale_ones_again_equal_days_in_order(tmp_path: Path) -> None:
+    """Seven dates: enough for the same minute of earlier dates, and for every window across midnight."""
+    paths, first = [], 1
+    for day in range(7):
+        paths.append(tmp_path / f"AAAUSDT-aggTrades-2023-11-{15 + day}.csv")
+        first = archive(paths[-1], day, day, first, n=900)
+    again = tmp_path / "again"
+    again.mkdir()
+    for path in paths:
+        (again / path.name).write_text(path.read_text() + "\n")
+    assert job(tmp_path, again / paths[0].name, kernels=KERNELS).name != job(tmp_path, paths[0], kernels=KERNELS).name
+    ordered, shuffled = tmp_path / "ordered", tmp_path / "shuffled"
+    for path in paths:
+        load(job(ordered, path, kernels=KERNELS))
+    for k in (3, 0, 6, 1, 5, 2, 4):
+        load(job(shuffled, paths[k], kernels=KERNELS))
+    for path in paths:
+        load(job(shuffled, again / path.name, kernels=KERNELS, replace=True))
+    load(job(tmp_path / "together", *paths, kernels=KERNELS))
+    frames = [Lake(root).table("features").collect().sort("ts") for root in (ordered, shuffled, tmp_path / "together")]
+    assert frames[0]["rvol_tod_1m"].null_count() < frames[0].height
+    assert frames[0].equals(frames[1])
+    assert frames[0].equals(frames[2])
