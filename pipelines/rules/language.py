@@ -12,11 +12,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pipelines.rules.metrics import METRICS, Kind
+from pipelines.settings import VENUES
 
 LONGEST: Final = 10_000
 """Characters of a condition."""
@@ -270,10 +271,12 @@ class _Parser:
         self.close()
         if len(words) not in (2, 3):
             raise ExpressionError([*self.faults, Wrong(token.at, 'm takes a symbol and a metric, like m("BTC-USDT", "pct")')])
-        for word in words[:-1]:
-            if not _SYMBOL.fullmatch(word.text[1:-1]):
-                self.faults.append(Wrong(word.at, f"{word.text} is no {'venue' if word is words[-3:][0] else 'symbol'}"))
+        if not _SYMBOL.fullmatch(words[-2].text[1:-1]):
+            self.faults.append(Wrong(words[-2].at, f"{words[-2].text} is no symbol; write one like BTC-USDT"))
         venue = words[0].text[1:-1] if len(words) == 3 else ""
+        if venue not in ("", *VENUES):
+            near = f"; did you mean {close}?" if (close := _near(venue, VENUES)) else f"; use {', '.join(VENUES)}"
+            self.faults.append(Wrong(words[0].at, f"there is no venue {venue}{near}"))
         return self.metric(words[-1], words[-1].text.strip("\"'"), words[-2].text[1:-1], venue)
 
     def metric(self, token: _Token, name: str, symbol: str = "", venue: str = "") -> tuple[Node, Kind | None]:
@@ -313,8 +316,8 @@ class _Parser:
             self.faults.append(Wrong(token.at, f"{why}; this is a {kind}"))
 
 
-def _near(word: str, known: list[str] | dict[str, Kind]) -> str:
-    return next(iter(difflib.get_close_matches(word[:40], known, 1)), "")
+def _near(word: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(word[:40], list(known), 1)), "")
 
 
 _STRENGTH: Final = {"or": 1, "and": 2, **dict.fromkeys(_COMPARISONS, 4), "+": 5, "-": 5, "*": 6, "/": 6}
