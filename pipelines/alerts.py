@@ -24,6 +24,13 @@ VERSIONS = {
     "stale_feed": 1,
     "pipeline_behind": 1,
     "dislocation": 1,
+    "rvol_spike": 1,
+    "volatility_jump": 1,
+    "liquidity_drain": 1,
+    "cusum_break": 1,
+    "new_trend": 1,
+    "trend_reversal": 1,
+    "trend_end": 1,
 }
 SEVERE = (1.0, 1.5, 2.0)
 """Multiples of the threshold from which the severity is 1, 2, 3."""

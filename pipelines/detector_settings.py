@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Part(BaseModel):
@@ -94,6 +94,54 @@ class Dislocation(Part):
     seconds: int = Field(3, ge=1, le=600, description="seconds in a row")
 
 
+class Tuned(Part):
+    """A score of closed minutes: it alerts from the level that earlier dates reached so many times a day."""
+
+    least: float = Field(gt=0, description="least level, and the level while fewer dates are known")
+    false_alarms_per_day: float = Field(2.0, gt=0, le=7, description="alarms a day that the 14 dates before would have given")
+    rearm: float = Field(0.7, gt=0, le=1, description="share of the level that it must fall below before it alerts again")
+    cooldown_min: int = Field(30, ge=0, le=240, description="minutes in which an instrument does not alert again")
+
+
+class RvolSpike(Tuned):
+    """Relative volume: that of 5 minutes by the mean of the 20 windows of 5 minutes before."""
+
+    least: float = Field(4.0, gt=0, description="least level, and the level while fewer dates are known")
+
+
+class VolatilityJump(Tuned):
+    """Realised volatility of 15 minutes by that of the 45 minutes before."""
+
+    least: float = Field(2.5, gt=0, description="least level, and the level while fewer dates are known")
+
+
+class LiquidityDrain(Tuned):
+    """Spread and Amihud's measure, each by its median of the 120 minutes before: their geometric mean; needs quotes."""
+
+    least: float = Field(2.0, gt=0, description="least level, and the level while fewer dates are known")
+
+
+class CusumBreak(Tuned):
+    """Cumulative sum of standardised returns of minutes, 0.5 a minute taken off."""
+
+    least: float = Field(10.0, gt=0, description="least level, and the level while fewer dates are known")
+
+
+class Posture(Part):
+    """Posture from the trend score: flat, long or short; every change alerts (new_trend, trend_reversal, trend_end)."""
+
+    entry: float = Field(0.75, gt=0.5, lt=1, description="least p_up to become long; short from 1 - entry")
+    exit: float = Field(0.55, ge=0.5, lt=1, description="p_up below which long ends; short above 1 - exit")
+    false_alarms_per_day: float = Field(6.0, gt=0, le=7, description="entries a day that the 14 dates before would have given")
+    cooldown_min: int = Field(15, ge=0, le=240, description="minutes between entries")
+
+    @model_validator(mode="after")
+    def _leaves_below(self) -> Posture:
+        if self.exit >= self.entry:
+            raise ValueError("exit must lie below entry")
+        return self
+
+
 class Detectors(Part):
     """The anomaly detectors."""
 
@@ -107,3 +155,8 @@ class Detectors(Part):
     stale_feed: StaleFeed = StaleFeed()
     pipeline_behind: PipelineBehind = PipelineBehind()
     dislocation: Dislocation = Dislocation()
+    rvol_spike: RvolSpike = RvolSpike()
+    volatility_jump: VolatilityJump = VolatilityJump()
+    liquidity_drain: LiquidityDrain = LiquidityDrain()
+    cusum_break: CusumBreak = CusumBreak()
+    posture: Posture = Posture()

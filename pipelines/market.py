@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
 from pipelines.pair_table import PAIRS
+from pipelines.posture_tables import POSTURE
 from pipelines.schema import BOOLEAN as _B
 from pipelines.schema import FLOAT as _F
 from pipelines.schema import INTEGER as _I
@@ -209,7 +210,8 @@ ALERTS = Table(
             "detector",
             _S,
             "`big_trade volume_surge vpin_high liquidation_spike cascade_proxy spread_blowout book_imbalance`"
-            " `stale_feed pipeline_behind dislocation`, or a rule's name",
+            " `stale_feed pipeline_behind dislocation rvol_spike volatility_jump liquidity_drain cusum_break`"
+            " `new_trend trend_reversal trend_end`, or a rule's name",
         ),
         Column("version", _I, "version of the detector's definition"),
         Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
@@ -364,6 +366,7 @@ TABLES = {
         VPIN,
         FEATURES,
         ALERTS,
+        POSTURE,
         *FEED_TABLES,
         GAPS,
         KLINES,

@@ -13,6 +13,7 @@ from pipelines import features
 from pipelines.bucketing import Bucketing
 from pipelines.bulk import Replay
 from pipelines.detection import BigTrades, Surges
+from pipelines.kernels import standing
 from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import BAR_WIDTHS_US, DAY_US
 from pipelines.measured_bars import MeasuredBars
@@ -64,6 +65,7 @@ class Seeds:
             "volume_surge": self._volumes(signals.surges, i, where, kernels),
             "cascade_proxy": self._minutes(signals.cascades, i, where),
             "features": self._features(signals, i, where),
+            "feature_alarms": self._standing(signals, i, where),
         }
         if not any(any(rows.values()) if isinstance(rows, dict) else rows for rows in planted.values()):
             return b""
@@ -186,6 +188,17 @@ class Seeds:
         bars = features.stored(_us(rows["ts"]), figures, (rows["quality"] == "gap").to_numpy(), places)
         signals.features.plant(i, bars, signals.price_places, signals.size_places)
         return rows.height + self._same_minutes(signals, i, where)
+
+    def _standing(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        """Let the detectors on minutes follow the stored ones: what they read of them, with the bar of each."""
+        bars = self._read("bars", where, "ts", "close", "volume", bar="1m")
+        rows = self._read("features", where, "ts", *standing.COLUMNS).join(bars, on="ts").sort("ts").collect()
+        minutes = np.zeros(rows.height, standing.MINUTE)
+        minutes["ts"] = _us(rows["ts"])
+        for name in (*standing.COLUMNS, "close", "volume"):
+            minutes[name] = rows[name].to_numpy()
+        signals.feature_alarms.plant(i, minutes)
+        return rows.height
 
     def _same_minutes(self, signals: Signals, i: int, where: dict[str, str]) -> int:
         import polars as pl  # noqa: PLC0415 - a first run is spared it

@@ -18,6 +18,7 @@ from pipelines.bucketing import Bucketing
 from pipelines.bulk import Classifier
 from pipelines.detection import BigTrades, Surges
 from pipelines.dislocation import Dislocations
+from pipelines.feature_detection import FeatureAlarms
 from pipelines.features import Features
 from pipelines.kernels import bar, clock, decimals, time_bars
 from pipelines.kernels.wide import join
@@ -80,6 +81,7 @@ class Signals:
         self.cascades = Cascades(kernels.detectors.cascade_proxy)
         self.dislocations = Dislocations(kernels.detectors.dislocation)
         self.features = Features()
+        self.feature_alarms = FeatureAlarms(kernels.detectors)
         self.watch = Watch()
         self.known_alerts: frozenset[str] = frozenset()
         self._out: list[tuple[str, pa.Table]] = []
@@ -116,6 +118,8 @@ class Signals:
         if of.dislocation != self.dislocations.settings:
             self.dislocations = Dislocations(of.dislocation)
             self.dislocations.grow(self.instruments)
+        if of != self.feature_alarms.settings:
+            self.feature_alarms.configure(of)
 
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
@@ -149,6 +153,7 @@ class Signals:
         self.cascades.grow(n)
         self.dislocations.grow(self.instruments)
         self.features.grow(n)
+        self.feature_alarms.grow(n)
         self.watch.grow(self.instruments)
         return n - 1
 
@@ -253,6 +258,7 @@ class Signals:
                 self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
                 self._watch(bars)
+                self.feature_alarms.minutes(bars, close, volume)
                 self.features.feed(bars, volume, self.price_places, self.size_places)
                 self._features()
             if name == "1d":
@@ -365,6 +371,10 @@ class Signals:
         table = self.features.take(self.instruments, ending=ending)
         if table is not None:
             self._out.append(("features", table))
+            postures, found = self.feature_alarms.features(table, self.instruments)
+            if postures is not None:
+                self._out.append(("posture", postures))
+            self.alert(found)
             if self.watch:
                 self.watch.features(table)
 
