@@ -136,7 +136,7 @@ REALISED: Final = Reading(
     "2 s (p - m') / m, m' the middle 5 or 30 s later",
     "no such trade became known in this minute; lost where the date is over before",
     "What the other side kept; effective less realised is the impact of the trades.",
-    "It stands in the minute in which it became known, so it does not speak of the same trades as the effective spread beside it.",
+    "It stands in the minute in which it became known: the effective spread beside it is of other trades.",
 )
 
 P_UP: Final = Reading(
@@ -151,7 +151,7 @@ TERM: Final = Reading(
     "ours: weight x clip(z / 3, -1, 1)",
     "where a feature it is made of is null, or its scale is 0",
     "How much this measure moves the sum; flipping prices and sides flips it.",
-    "Terms overlap (momentum is in four of five), so they are no independent votes.",
+    "Terms overlap (four of five follow the last price changes): they are no independent votes.",
 )
 POSTURE: Final = Reading(
     "words; `since` is a time; `confidence` is a share",
