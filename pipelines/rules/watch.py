@@ -24,6 +24,8 @@ from pipelines.rules.book import Rule, Rules
 from pipelines.rules.metrics import BARS, FEATURES, VPIN
 
 MINUTE_US: Final = 60_000_000
+KEPT_US: Final = 60 * MINUTE_US
+"""Rows younger than this are kept for an instrument that has not begun to trade."""
 UNDEFINED: Final = "(arithmetic)"
 """Stands among missing metrics for a division by zero, or a result that is not finite."""
 
@@ -127,6 +129,7 @@ class Watch:
         self._sides: list[_Side] = []
         self._runs: dict[tuple[Rule, int], _Run] = {}
         self._due: set[tuple[int, int]] = set()
+        self._joining: set[int] = set()
 
     def __bool__(self) -> bool:
         """Whether there is anything to watch for."""
@@ -141,14 +144,17 @@ class Watch:
         self.rules = rules
         if not rules:
             self._sides = [_Side() for _ in self._sides]
+        self.grow(self.instruments)
 
     def grow(self, instruments: Sequence[Instrument]) -> None:
-        """Take note of new instruments."""
+        """Take note of all instruments."""
         self.instruments = instruments
         self._sides += [_Side() for _ in range(len(instruments) - len(self._sides))]
         for i, it in enumerate(instruments):
             for name in (it.native, it.symbol):
                 self._at[it.venue, name] = i
+        joining = [c for c in self._compiled if any(metric.symbol for metric in c.metrics)]
+        self._joining = {i for i, it in enumerate(instruments) if any(c.concerns(it) for c in joining)}
 
     # What is watched
 
@@ -278,11 +284,12 @@ class Watch:
 
     def _forget(self, floor: Places) -> None:
         """Drop rows that no rule will ask for any more."""
-        shared = any(m.symbol for compiled in self._compiled for m in compiled.metrics)
         needed = [run.waiting[0].ts for run in self._runs.values() if run.waiting]
-        if shared:
-            needed += [int(floor[i]) for i in self._begun]
-            needed += [side.closed[0].ts for side in self._sides if side.closed]
+        for i in self._joining & self._begun.keys():
+            closed = self._sides[i].closed
+            needed.append(closed[0].ts if closed else int(floor[i]))
+        if self._joining - self._begun.keys():
+            needed.append(max((ts for side in self._sides for ts in side.rows), default=0) - KEPT_US)
         until = min(needed, default=None)
         for side in self._sides:
             for ts in [ts for ts in side.rows if until is None or ts + MINUTE_US <= until]:
