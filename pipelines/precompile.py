@@ -36,6 +36,16 @@ def main() -> None:
         for batch in Tail(journal):
             engine.feed(batch)
     resume(b"\0" * 64, 0, max(Kind))
+    _midnight()
+
+
+def _midnight() -> None:
+    """Fix the levels of a date from those before it."""
+    minutes = np.zeros(2, standing.MINUTE)
+    minutes["ts"], minutes["close"] = (0, DAY_US), 1.0
+    alarms = FeatureAlarms(KERNELS.detectors)
+    alarms.grow(1)
+    alarms.plant(0, minutes)
 
 
 def _head() -> Iterator[Record]:
