@@ -11,10 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+import numpy as np
 
 import pipelines.kernels.kalman  # compiled as it is loaded, for the types it names
 import pipelines.kernels.slopes  # noqa: F401 - likewise
 from pipelines.engine import Engine
+from pipelines.feature_detection import FeatureAlarms
+from pipelines.kernels import standing
+from pipelines.market import DAY_US
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels
 from pipelines.store.journal import Tail

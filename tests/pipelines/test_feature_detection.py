@@ -151,14 +151,14 @@ def test_a_date_begins_with_the_minutes_before_midnight() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 2999), max_size=5), st.booleans())
-def test_neither_cuts_nor_restores_change_anything(seed: int, cuts: list[int], restore: bool)  # noqa: FBT001 - hypothesis gives them in order -> None:
+def test_neither_cuts_nor_restores_change_anything(seed: int, cuts: list[int], restore: bool) -> None:
     rows = minutes(seed, 3000, begin=tapes.DAY + DAY_US // 2)
     whole = given_to(fresh(), rows)
     made, pieces = fresh(), []
     for part in np.split(rows, sorted(cuts)):
         pieces += given_to(made, part) if part.size else []
         made = pickle.loads(pickle.dumps(made)) if restore else made
-    by = [sorted((str(sorted(row.items(), key=str)) for row in found)) for found in (whole, pieces)]
+    by = [sorted(str(sorted(row.items(), key=str)) for row in found) for found in (whole, pieces)]
     assert by[0] == by[1]
 
 
@@ -287,4 +287,3 @@ def of_recorded() -> list[Row]:
     postures, alerts = made.features(table, [IT])
     assert postures is not None
     return [alert._asdict() | {"instrument": 0} for alert in alerts] + postures.drop_columns(["date"]).to_pylist()
-

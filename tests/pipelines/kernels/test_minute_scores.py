@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_cooldown_holds_an_armed_alarm_back() -> None:
 @given(st.lists(st.floats(0, 30), max_size=60), st.integers(1, 20))
 def test_alarms_are_never_closer_than_the_cooldown(scores: list[float], cooldown: int) -> None:
     found = alarms(scores, cooldown=cooldown)
-    assert all(b - a >= cooldown for a, b in zip(found, found[1:], strict=False))
+    assert all(b - a >= cooldown for a, b in pairwise(found))
     assert all(scores[k] >= 10.0 for k in found)
 
 
