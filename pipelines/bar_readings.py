@@ -19,7 +19,7 @@ THRESHOLD: Final = Reading(
     f"{_AFML}; volume and dollar bars: average daily volume / 500",
     "time bars",
     "What closed the bar; of an adaptive bar, what past bars expected.",
-    "Fixed from earlier dates: as trading grows or shrinks, so does the number of bars a day.",
+    "How busy the date is: it is fixed from earlier dates, and as trading grows, so does the number of bars.",
 )
 PRICE: Final = Reading(
     "quote currency per unit of base",
@@ -33,35 +33,35 @@ AMOUNT: Final = Reading(
     "sums of integers, rounded once",
     "never",
     "What changed hands; `buy_volume` is the part in which the buyer was the taker, sells are the rest.",
-    "Each trade has a buyer and a seller: more bought than sold says who was in a hurry, not that money came in.",
+    "That money came in or left: each trade has a buyer and a seller, these say who was in a hurry.",
 )
 VWAP: Final = Reading(
     "quote currency per unit of base",
     "sum of price x size / sum of size, one division of integers",
     "never",
     "The average price paid in the bar.",
-    "Of a wider bar it is not the mean of the narrower ones' averages; nothing of the price that one more order would get.",
+    "What one more order would pay; and averages of narrower bars do not average to that of the wider one.",
 )
 COUNT: Final = Reading(
     "count; `last_id` is an id",
     "the tape",
     "never",
     "`trades` counts rows of the tape, `fills` what the venue counts; on a tape of fills they are the same.",
-    "Counts of tapes that merge fills otherwise (live, archive, other venues) are not comparable.",
+    "The number of orders; and tapes that merge fills otherwise (archive, other venues) count otherwise.",
 )
 STATE: Final = Reading(
     "none",
     "the day anchor and the gap ledger",
     "never",
     "`partial`: closed short at midnight, in no window. `quality` other than `complete`: something is or was missing.",
-    "A bar that is `complete` holds all that the venue sent, which need not be all that was traded.",
+    "That every trade is there: `complete` is all that the venue sent, which need not be all that was traded.",
 )
 IMBALANCE: Final = Reading(
     "that of `threshold`",
     f"{_AFML}.2",
     "every bar but imbalance and run bars",
     "Bought less sold; an imbalance bar ends when it reaches the threshold, so short bars mean one-sided flow.",
-    "With an adaptive threshold the length of a bar is as much the guards' doing as the market's.",
+    "The market alone: with an adaptive threshold the length of a bar is the guards' doing as well.",
 )
 
 BUCKET: Final = Reading(
@@ -83,7 +83,7 @@ VPIN_BVC: Final = Reading(
     f"{_ELO}: of a minute's volume Phi(dp / sigma) counts as bought, sigma of the 60 changes before",
     "until n buckets are known; near 0 in a tape's first hour, when no sigma is known",
     "How one-sided minutes' moves were, weighed by volume; it lags by the open minute.",
-    "It is made from prices and volume, so it moves with volatility by construction. Never hold it against thresholds of"
+    "Who was the taker: made from prices and volume, it moves with volatility by construction. Never hold it to thresholds of"
     " `vpin_flag`.",
 )
 PERCENTILE: Final = Reading(
@@ -91,14 +91,14 @@ PERCENTILE: Final = Reading(
     "trailing form of the empirical distribution of ELO 2012, strictly past values",
     "until `percentile_min` (250) past values are known",
     "Where `vpin_flag` stands among up to `percentile_window` (1,500) values before it.",
-    "Successive values share n - 1 buckets: a high percentile lasts, and counts as few observations.",
+    "How many observations it rests on: successive values share n - 1 buckets, so a high percentile lasts.",
 )
 NULL_BAND: Final = Reading(
     "share, 0 to 1",
     "m = sqrt(2u / (pi V)), s = sqrt((1 - 2/pi) u / (V n)), u = sum q^2 / sum q",
     "until n buckets are complete",
     "Where VPIN would lie, 19 times of 20, if the sign of each trade were a toss: above it flow is one-sided.",
-    "Orders are split and follow each other, so real flow lies above the band most of the time; no test of information.",
+    "That anyone was informed: orders are split and follow each other, so real flow often lies above the band.",
 )
 HOLES: Final = Reading(
     "none",
