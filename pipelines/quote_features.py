@@ -28,6 +28,8 @@ COLUMNS = (
     "effective_spread_bps_1m",
     *(f"realised_spread_bps_{tau}s" for tau in HORIZONS_S),
 )
+IDLE = 30 * MINUTE
+"""Of an instrument that does not trade, quotes are kept for so long (us): no trade comes later than that."""
 _LONGEST = max(WIDTHS) * MINUTE
 _NONE = (math.nan,) * len(COLUMNS)
 
@@ -70,6 +72,8 @@ class QuoteFeatures:
             for i in np.unique(mids["instrument"]).tolist():
                 side = self.sides.setdefault(i, _Side())
                 side.mids = np.concatenate([side.mids, mids[mids["instrument"] == i]])
+                if not side.paid.size:
+                    _forget(side, side.passed - IDLE)
 
     def concerns(self, i: int, ts: int) -> bool:
         """Whether the minute at `ts` (us), which is over on the tape, holds trades that quotes stood before."""
@@ -92,11 +96,15 @@ class QuoteFeatures:
         effective = spreads.effective_spread_bps(paid, since, mids, ts, end)
         realised = [spreads.realised_spread_bps(paid, since, mids, tau * 1_000_000, begin, end) for tau in HORIZONS_S]
         side.done = end
-        side.minutes = [m for m in side.minutes if m[1] > end - _LONGEST]
         side.paid = paid[paid["eff"] + max(HORIZONS_S) * 1_000_000 >= end]
-        needed = min(int(side.paid["ts"].min(initial=end)), end)
-        side.mids = side.mids[max(0, int(np.searchsorted(since, needed)) - 1) :]
+        _forget(side, min(int(side.paid["ts"].min(initial=end)), end))
         return (*flows, *standing, effective, *realised)
+
+
+def _forget(side: _Side, before: int) -> None:
+    """Forget quotes that no minute or trade from `before` (us) on needs."""
+    side.minutes = [m for m in side.minutes if m[1] > before - _LONGEST]
+    side.mids = side.mids[max(0, int(np.searchsorted(side.mids["ts"], before)) - 1) :]
 
 
 def _flow(side: _Side, end: int, w: int) -> float:

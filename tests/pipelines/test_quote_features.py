@@ -169,6 +169,17 @@ def test_a_lost_connection_takes_its_quote_along() -> None:
     assert found[1] == dict.fromkeys(QUOTED)
 
 
+def test_of_what_does_not_trade_little_is_kept() -> None:
+    made = engine()
+    lines = [best(10_000 * k, k, str(90 + k % 7), "5", "101", "5") for k in range(2000)]
+    feed(made, in_order(*lines, *beats(0, 1_000)))
+    side = made.signals.features.quotes.sides[0]
+    assert len(side.mids) < 200
+    assert len(side.minutes) < 60
+    feed(made, [trade(20_001_000, 1, price="101"), best(20_062_000, 2001, "90", "5", "101", "5"), trade(20_063_000, 2)])
+    assert len(side.mids) < 20
+
+
 def test_quotes_begin_anew_at_midnight() -> None:
     day = DAY_US // 1000
     lines = [
@@ -209,8 +220,9 @@ def made_up(seed: int) -> list[Line]:
     """Return a journal of trades and quotes: late ones, one-sided ones, a lost connection, quiet minutes."""
     rng = np.random.default_rng(seed)
     lines: list[Line] = beats(0, 900_000)
+    ids = 0
     for k in range(500):
-        ms = int(rng.integers(0, 880_000))
+        ms = 1_760 * k + int(rng.integers(0, 1_500))
         late = ms + 50 + (3_000 if rng.random() < 0.05 else 0)
         if 300_000 < ms < 420_000:
             continue
@@ -225,7 +237,8 @@ def made_up(seed: int) -> list[Line]:
             }
             lines.append(frame(late, e="bookTicker", u=k, s=feeds.SYMBOL, **data, T=feeds.MS + ms, E=feeds.MS + ms))
         else:
-            lines.append(trade(ms, k, recv=late, price=str(bid)))
+            ids += 1
+            lines.append(trade(ms, ids, recv=late, price=str(bid)))
     lines.append(at(600_000, Kind.DISCONNECT, b'{"venue":"binance-usdm","reason":"reset"}', 1))
     return in_order(*lines)
 
@@ -235,7 +248,8 @@ def made_up(seed: int) -> list[Line]:
 def test_rows_do_not_depend_on_batches_or_restores(seed: int) -> None:
     lines = made_up(seed)
     whole = feed(engine(), lines)["features"]
-    assert whole["ofi_1m"].null_count < whole.num_rows
+    for name in QUOTED:
+        assert whole[name].null_count < whole.num_rows, name
     assert feed(engine(), lines, 7)["features"] == whole
     made, out = engine(), []
     for batch in feeds.batches(lines, 61):
