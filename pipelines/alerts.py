@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
-from pipelines.market import TABLES, Instrument
+from pipelines.market import DAY_US, TABLES, Instrument
 from pipelines.rows import date, table, time
 
 VERSIONS = {
@@ -31,6 +32,7 @@ VERSIONS = {
     "new_trend": 1,
     "trend_reversal": 1,
     "trend_end": 1,
+    "learned": 1,
 }
 SEVERE = (1.0, 1.5, 2.0)
 """Multiples of the threshold from which the severity is 1, 2, 3."""
@@ -52,6 +54,25 @@ class Alert(NamedTuple):
     source: str = "detector"
     version: int = 0
     """0: that of the detector in `VERSIONS`."""
+
+
+class Quiet:
+    """Which alerts are told: of a detector at an instrument none within its cooldown of the last; each UTC date begins anew."""
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[str, str, str], int] = {}
+
+    def told(self, found: list[Alert], cooldown: Mapping[str, int]) -> list[Alert]:
+        """Return those of `found`, in order of time per instrument, that are told; `cooldown` by detector, s."""
+        return [alert for alert in found if self._tells(alert, cooldown.get(alert.detector, 0) * 1_000_000)]
+
+    def _tells(self, alert: Alert, cooldown: int) -> bool:
+        who = alert.detector, alert.instrument.venue, alert.instrument.symbol
+        last = self.last.get(who)
+        if last is not None and last // DAY_US == alert.ts // DAY_US and alert.ts - last < cooldown:
+            return False
+        self.last[who] = alert.ts
+        return True
 
 
 class Measure(NamedTuple):

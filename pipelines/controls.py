@@ -68,7 +68,10 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             engine.feeds.drop(connection)
             _lost(engine, engine.carried.pop(connection, set()), now)
         case Kind.SETTINGS:
-            engine.settle(Kernels.model_validate_json(payload), now)
+            kernels = Kernels.model_validate_json(payload)
+            engine.settle(kernels, now)
+            if kernels.detectors.learned.model is not None:  # the rest of the settings holds all the same
+                kernels.detectors.learned.model.check()
         case Kind.RULES:
             engine.rule(book.decode(payload), now)
         case Kind.INSTRUMENTS:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pipelines.learned_model import Model, chosen
 
 
 class Part(BaseModel):
@@ -29,6 +31,7 @@ class BigTrade(Part):
     window: int = Field(1000, ge=30, le=10_000)
     z: float = Field(4.0, gt=0)
     floor: float = Field(100_000.0, ge=0, description="smallest notional in quote currency (USD) that can alert")
+    cooldown_s: int = Field(0, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class VolumeSurge(Part):
@@ -47,6 +50,7 @@ class VolumeSurge(Part):
     window: int = Field(60, ge=10, le=10_000)
     z: float = Field(4.0, gt=0)
     rvol: float = Field(3.0, ge=1)
+    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class VpinHigh(Part):
@@ -63,6 +67,7 @@ class VpinHigh(Part):
     """
 
     pct: float = Field(0.95, gt=0, le=1)
+    rearm: float = Field(0.9, gt=0, le=1, description="percentile that it must fall below before it alerts again")
 
 
 class LiquidationSpike(Part):
@@ -81,6 +86,7 @@ class LiquidationSpike(Part):
     window: int = Field(240, ge=10, le=10_000)
     times: float = Field(5.0, ge=1, description="multiple of the mean that must be reached, beside the 99 % order statistic")
     floor: float = Field(100_000.0, gt=0, description="smallest notional in quote currency (USD) that can alert")
+    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class CascadeProxy(Part):
@@ -99,6 +105,7 @@ class CascadeProxy(Part):
     move: float = Field(4.0, gt=0, description="multiple of the root mean square log return")
     volume: float = Field(5.0, ge=1, description="multiple of the median volume")
     one_sided: float = Field(0.6, ge=0, le=1, description="least |buy - sell| / volume, of the sign of the return")
+    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class SpreadBlowout(Part):
@@ -134,6 +141,7 @@ class BookImbalance(Part):
     levels: int = Field(5, ge=1, le=20)
     threshold: float = Field(0.8, gt=0, le=1)
     snapshots: int = Field(6, ge=1, le=1000)
+    cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class StaleFeed(Part):
@@ -153,6 +161,7 @@ class StaleFeed(Part):
     gaps: float = Field(20.0, gt=1, description="multiple of the mean time between trades")
     floor_s: float = Field(60.0, gt=0, description="shortest silence that can alert")
     per_minute: float = Field(1.0, gt=0, description="trades a minute from which an instrument usually trades")
+    cooldown_s: int = Field(0, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class PipelineBehind(Part):
@@ -169,6 +178,7 @@ class PipelineBehind(Part):
 
     lag_s: float = Field(2.0, gt=0, description="least delay of a second's freshest trade beyond the venue's clock offset")
     seconds: int = Field(5, ge=1, le=600, description="seconds with trades in a row")
+    cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class Dislocation(Part):
@@ -187,6 +197,7 @@ class Dislocation(Part):
     window: int = Field(300, ge=30, le=10_000, description="seconds before, whose median is what is usual")
     threshold_bps: float = Field(20.0, gt=0)
     seconds: int = Field(3, ge=1, le=600, description="seconds in a row")
+    cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
 class Tuned(Part):
@@ -280,6 +291,25 @@ class Posture(Part):
         return self
 
 
+class Learned(Part):
+    """Probability of a large move, learned from minutes before such moves.
+
+    Formula: 1 / (1 + exp(-(intercept + sum of weight x (ln max(|x|, floor) - center) / scale))) over the columns of
+    `features` that the model names; alerts at the model's level, once it was below `rearm` x level and the cooldown is
+    over. Each date begins anew.
+    Unit: probability, as of the days it was learned from.
+    Source: ours; scikit-learn's LogisticRegression; the level by false alarms a day on these days.
+    Null: where a column that the model names is null (the built-in one: the first day).
+    Read: It moves and is traded as it did before large moves; `details` has each term. Measured in docs/learned.md.
+    Beware: Direction. Most of it is that volatility stays high once it is; what it was learned from is one instrument of
+    one month.
+    """
+
+    model: Annotated[Model | None, BeforeValidator(chosen)] = Field(
+        cast("Any", "built-in"), validate_default=True, description="built-in, off, or a file that `tapeflow learn` wrote"
+    )
+
+
 class Detectors(Part):
     """The anomaly detectors."""
 
@@ -298,3 +328,8 @@ class Detectors(Part):
     liquidity_drain: LiquidityDrain = LiquidityDrain()
     cusum_break: CusumBreak = CusumBreak()
     posture: Posture = Posture()
+    learned: Learned = Learned()
+
+    def cooldowns(self) -> dict[str, int]:
+        """Return by detector the seconds in which an instrument does not alert again."""
+        return {name: of.cooldown_s for name, of in self if hasattr(of, "cooldown_s")}

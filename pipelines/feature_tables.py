@@ -7,6 +7,8 @@ from typing import Final
 from pipelines import feature_readings as readings
 from pipelines.schema import BOOLEAN, FLOAT, INTEGER, SYMBOL, VENUE, Column, Table, end, ts
 
+VERSION: Final = 1
+"""Raised whenever a column comes to mean something else: models learned from it are refused then."""
 _BEST = ("quotes", "book")
 _BOTH = ("trades", *_BEST)
 _WIDTHS: Final = ("1m", "5m", "15m")

@@ -22,6 +22,7 @@ from pipelines.feature_detection import FeatureAlarms
 from pipelines.features import Features
 from pipelines.kernels import bar, clock, decimals, time_bars
 from pipelines.kernels.wide import join
+from pipelines.learned import LearnedAlarms
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
 from pipelines.measured_bars import MeasuredBars, finer
 from pipelines.reference import Volumes
@@ -82,8 +83,10 @@ class Signals:
         self.dislocations = Dislocations(kernels.detectors.dislocation)
         self.features = Features()
         self.feature_alarms = FeatureAlarms(kernels.detectors)
+        self.learned = LearnedAlarms(kernels.detectors.learned.model)
         self.watch = Watch()
         self.known_alerts: frozenset[str] = frozenset()
+        self.quiet = alerts.Quiet()
         self._out: list[tuple[str, pa.Table]] = []
         self._closed: list[to_rows.Closed] = []
         self.configure(kernels)
@@ -120,6 +123,8 @@ class Signals:
             self.dislocations.grow(self.instruments)
         if of != self.feature_alarms.settings:
             self.feature_alarms.configure(of)
+        if of.learned.model != self.learned.settings:
+            self.learned.configure(of.learned.model)
 
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
@@ -154,6 +159,7 @@ class Signals:
         self.dislocations.grow(self.instruments)
         self.features.grow(n)
         self.feature_alarms.grow(n)
+        self.learned.grow(n)
         self.watch.grow(self.instruments)
         return n - 1
 
@@ -259,6 +265,7 @@ class Signals:
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
                 self._watch(bars)
                 self.feature_alarms.minutes(bars, close, volume)
+                self.learned.minutes(bars)
                 self.features.feed(bars, volume, self.price_places, self.size_places)
                 self._features()
             if name == "1d":
@@ -375,8 +382,11 @@ class Signals:
             if postures is not None:
                 self._out.append(("posture", postures))
             self.alert(found)
+            self.alert(self.learned.features(table, self.instruments))
             if self.watch:
                 self.watch.features(table)
+                if postures is not None:
+                    self.watch.postures(postures)
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
         if not closed.size:
@@ -389,8 +399,9 @@ class Signals:
                 self.watch.vpin(table)
 
     def alert(self, found: list[alerts.Alert]) -> None:
-        """Write alerts to table `alerts`, but for those that an earlier life of this tape has written."""
-        fresh = [a for a in found if a.alert_id not in self.known_alerts]
+        """Write alerts to table `alerts`, but for those within a cooldown and those that an earlier life has written."""
+        told = self.quiet.told(found, self.kernels.detectors.cooldowns()) if found else []
+        fresh = [a for a in told if a.alert_id not in self.known_alerts]
         if fresh:
             self._out.append(("alerts", alerts.rows(fresh, self.origin)))
 
