@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipelines.kernels.bar import FIGURES
 from pipelines.market import Instrument
 from pipelines.rules import language
 from pipelines.rules.book import Rule, Rules
-from pipelines.rules.metrics import BARS, FEATURES, VPIN
+from pipelines.rules.metrics import BARS, FEATURES, POSTURE, VPIN
 from pipelines.rules.watch import Watch
 from pipelines.store import names
 
@@ -95,15 +95,20 @@ def _dates(lake: Lake, watch: Watch, start: str | None, end: str | None) -> Iter
     days = lake.table("bars", start=start, end=end, bar="1m").select("date").unique().collect()["date"].sort()
     for day in days:
         here = pl.col("date") == day
-        bars, features, vpin = (
+        bars, features, postures, vpin = (
             lake.table(name, **equal).filter(here).join(it, ["venue", "symbol"], "semi")
-            for name, equal in (("bars", {"bar": "1m"}), ("features", {}), ("vpin", {}))
+            for name, equal in (("bars", {"bar": "1m"}), ("features", {}), ("posture", {}), ("vpin", {}))
         )
-        minutes = bars.select(*_MINUTE, *BARS).unique(_MINUTE, keep="last", maintain_order=True)
-        wide = features.select(*_MINUTE, *FEATURES).unique(_MINUTE, keep="last", maintain_order=True)
-        joined = minutes.join(wide, list(_MINUTE), "left").sort(_MINUTE)
+        joined = _by_minute(bars, BARS)
+        for table, columns in ((features, FEATURES), (postures, POSTURE)):
+            joined = joined.join(_by_minute(table, columns), list(_MINUTE), "left")
+        joined = joined.sort(_MINUTE)
         buckets = vpin.select("venue", "symbol", "setting", "end", "partial", *VPIN).sort("venue", "symbol", "setting", "end")
         yield joined.collect(), buckets.collect()
+
+
+def _by_minute(table: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    return table.select(*_MINUTE, *columns).unique(_MINUTE, keep="last", maintain_order=True)
 
 
 def _feed(watch: Watch, minutes: pl.DataFrame, vpin: pl.DataFrame) -> None:
@@ -111,5 +116,7 @@ def _feed(watch: Watch, minutes: pl.DataFrame, vpin: pl.DataFrame) -> None:
     at = np.array([places[key] for key in minutes.select("venue", "symbol").iter_rows()], np.int64)
     figures = minutes.select(*FIGURES, "trades", "fills").to_numpy().T.astype(np.float64)
     watch.minutes(at, minutes["ts"].dt.epoch("us").to_numpy(), figures, np.ones(len(places), np.bool_))
-    watch.features(minutes.to_arrow())
+    told = minutes.to_arrow()
+    watch.features(told)
+    watch.postures(told)
     watch.vpin(vpin.to_arrow())

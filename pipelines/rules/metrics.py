@@ -1,4 +1,4 @@
-"""What a rule may speak of: columns of one-minute bars, of features and of VPIN, under their own names."""
+"""What a rule may speak of: columns of one-minute bars, of features, of postures and of VPIN, under their own names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ BARS: Final = (*FIGURES, "trades", "fills")
 VPIN: Final = ("vpin_flag", "vpin_bvc", "pct", "null_low", "null_high")
 """Of the last complete bucket of the date."""
 _KINDS: Final[dict[pa.DataType, Kind]] = {pa.float64(): "number", pa.int64(): "number", pa.bool_(): "condition"}
-FEATURES: Final = tuple(c.name for c in TABLES["features"].columns if c.type in _KINDS)
 
-METRICS: Final[dict[str, Kind]] = {
-    **dict.fromkeys((*BARS, *VPIN), "number"),
-    **{c.name: _KINDS[c.type] for c in TABLES["features"].columns if c.type in _KINDS},
-}
+
+def _of(table: str) -> dict[str, Kind]:
+    """Return the columns of a table that are numbers, or true or false."""
+    return {c.name: _KINDS[c.type] for c in TABLES[table].columns if c.type in _KINDS}
+
+
+FEATURES: Final = tuple(_of("features"))
+POSTURE: Final = tuple(_of("posture"))
+
+METRICS: Final[dict[str, Kind]] = {**dict.fromkeys((*BARS, *VPIN), "number"), **_of("features"), **_of("posture")}
 """Every metric, and whether it is a number or true or false."""

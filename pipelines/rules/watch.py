@@ -21,7 +21,7 @@ from pipelines import alerts
 from pipelines.market import DAY_US, Instrument
 from pipelines.rules import language
 from pipelines.rules.book import Rule, Rules
-from pipelines.rules.metrics import BARS, FEATURES, VPIN
+from pipelines.rules.metrics import BARS, FEATURES, POSTURE, VPIN
 
 MINUTE_US: Final = 60_000_000
 KEPT_US: Final = 60 * MINUTE_US
@@ -31,13 +31,13 @@ UNDEFINED: Final = "(arithmetic)"
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
-_COLUMN: Final = {name: k for k, name in enumerate((*BARS, *FEATURES))}
+_COLUMN: Final = {name: k for k, name in enumerate((*BARS, *FEATURES, *POSTURE))}
 _OF_VPIN: Final = {name: k for k, name in enumerate(VPIN)}
 _UNKNOWN: Final = (math.nan,) * len(VPIN)
 
 
 class Row(NamedTuple):
-    """What is known of an instrument's minute: bar and features, and VPIN by setting; NaN: null."""
+    """What is known of an instrument's minute: bar, features and posture, and VPIN by setting; NaN: null."""
 
     figures: Floats
     vpin: dict[str, tuple[float, ...]]
@@ -178,14 +178,23 @@ class Watch:
 
     def features(self, table: pa.Table) -> None:
         """Take rows of table `features`, each after its bar."""
-        places = self._places(table)
-        ts = table["ts"].cast(pa.int64()).to_pylist()
-        columns = np.array([_floats(table[name]) for name in FEATURES])
-        for k, (i, at) in enumerate(zip(places, ts, strict=True)):
-            side = self._sides[i]
-            if at in side.figures:
-                side.figures[at][len(BARS) :] = columns[:, k]
-                side.featured.add(at)
+        for i, ts in self._fill(table, FEATURES):
+            self._sides[i].featured.add(ts)
+
+    def postures(self, table: pa.Table) -> None:
+        """Take rows of table `posture`, each before its minute is judged."""
+        self._fill(table, POSTURE)
+
+    def _fill(self, table: pa.Table, names: tuple[str, ...]) -> list[tuple[int, int]]:
+        """Put columns into the rows of minutes that are watched; return which these are."""
+        begin, found = _COLUMN[names[0]], []
+        columns = np.array([_floats(table[name]) for name in names])
+        for k, at in enumerate(zip(self._places(table), table["ts"].cast(pa.int64()).to_pylist(), strict=True)):
+            figures = self._sides[at[0]].figures.get(at[1])
+            if figures is not None:
+                figures[begin : begin + len(names)] = columns[:, k]
+                found.append(at)
+        return found
 
     def vpin(self, table: pa.Table) -> None:
         """Take rows of table `vpin`, in order per instrument and setting, before the minutes they lie in are judged."""

@@ -139,11 +139,11 @@ def _notes(rules: Rules, chosen: Settings) -> list[str]:
 
 def _metrics() -> list[tuple[str, str, str, str]]:
     from pipelines.market import TABLES
-    from pipelines.rules.metrics import BARS, METRICS, VPIN
+    from pipelines.rules.metrics import BARS, METRICS, POSTURE, VPIN
 
     found: list[tuple[str, str, str, str]] = []
     for name, kind in METRICS.items():
-        table = "bars" if name in BARS else "vpin" if name in VPIN else "features"
+        table = next((t for t, names in (("bars", BARS), ("vpin", VPIN), ("posture", POSTURE)) if name in names), "features")
         column = next(c for c in TABLES[table].columns if c.name == name)
         found.append((name, kind, table, column.doc))
     return found

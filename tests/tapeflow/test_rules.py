@@ -94,7 +94,7 @@ def test_list(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "mom_bps_15m > 20" in run(capsys, "list")[1]
     metrics = json.loads(run(capsys, "list", "--metrics", "--json")[1])
     assert [m["metric"] for m in metrics] == list(METRICS)
-    assert {m["table"] for m in metrics} == {"bars", "features", "vpin"}
+    assert {m["table"] for m in metrics} == {"bars", "features", "posture", "vpin"}
 
 
 def test_rules_are_tried_on_history(place: Path, lake: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ rules:
 - {name: both, when: 'm("AAAUSDT", "close") > m("BBB-USDT-PERP", "close") or trades > 0'}
 - {name: toxic, when: vpin_flag > 0.3 and pct >= 0, setting: v2.5x5, persistence: 2}
 - {name: bulk, when: vpin_bvc > 0.1}
+- {name: leans, when: p_up > 0.6 and confidence > 0.5, cooldown: 60}
 - {name: many, when: rvol_15m > 1.2 and abs(trade_imbalance_5m) > 0.3, persistence: 2, severity: 3}
 """)
 COMPARED = ["alert_id", "symbol", "ts", "end", "detector", "version", "severity", "score", "threshold", "label", "details"]
@@ -86,7 +87,7 @@ def test_history_of_days_is_that_of_the_job(tmp_path: Path) -> None:
         load(job(tmp_path / "lake", path)._replace(rules=RULES))
     lake = Lake(tmp_path / "lake")
     tried = fired(lake, RULES, "adv50x50")
-    assert {"above", "many", "bulk", "toxic"} <= set(same(lake, tried))
+    assert {"above", "many", "bulk", "toxic", "leans"} <= set(same(lake, tried))
     assert tried.missing["lead", "binance-usdm", "AAA-USDT-PERP", 'm("BBB-USDT-PERP", "mom_bps_1m")'] > 2000
     inputs = lake.table("inputs").filter(pl.col("kind") == "rules").collect()
     assert inputs.height == 2, "one for each job"

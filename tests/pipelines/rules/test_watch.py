@@ -19,7 +19,7 @@ from pipelines.engine import Engine
 from pipelines.market import DAY_US, TABLES, Instrument
 from pipelines.records import Kind
 from pipelines.rules.book import Rule, canonical, read
-from pipelines.rules.metrics import BARS, FEATURES, METRICS, VPIN
+from pipelines.rules.metrics import BARS, FEATURES, METRICS, POSTURE, VPIN
 from pipelines.rules.watch import MINUTE_US, UNDEFINED, Watch
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
@@ -248,7 +248,7 @@ def test_a_rule_that_waits_survives_a_change_of_others() -> None:
 
 
 def test_no_metric_hides_another() -> None:
-    columns = [*BARS, *FEATURES, *VPIN]
+    columns = [*BARS, *FEATURES, *POSTURE, *VPIN]
     assert sorted(METRICS) == sorted(columns)
 
 
