@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from datetime import datetime
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -290,3 +293,65 @@ def test_a_capture_has_spreads_of_sense(name: str, venue: str) -> None:
         assert 0 < r["spread_bps"] < 1
         assert 0 < r["effective_spread_bps_1m"] < 10
     assert all(a["ts"] < b["ts"] for a, b in pairwise(found))
+
+
+@pytest.mark.real
+def test_a_capture_equals_a_plain_reference() -> None:
+    """Best quotes and trades of BTC-USDT as stored, gone through once more in exact fractions."""
+    name = "spot_btcusdt_20240808.gz"
+    source = open_source([SHARED / "captures" / name], venue="binance-spot")
+    made = Engine(KERNELS, origin="history")
+    made.tape_of_venue["binance-spot"] = source.tape
+    for instrument in source.instruments:
+        made.add(instrument, source.tape)
+    tables = [t for piece in source.pieces() for t in made.feed_piece(piece, name).tables]
+    out = tapes.gather([*tables, *made.finish().tables])
+    quotes = _by_event_time(out["quotes"].sort_by("seq").to_pylist())
+    trades = _by_event_time(out["trades"].sort_by([("date", "ascending"), ("seq", "ascending")]).to_pylist())
+    checked = 0
+    for row in out["features"].sort_by("ts").to_pylist()[1:-2]:
+        begin, end = _us(row["ts"]), _us(row["end"])
+        inside = [k for k in range(1, len(quotes)) if begin <= quotes[k]["eff"] < end]
+        flow = sum((_flow(quotes[k - 1], quotes[k]) for k in inside), Fraction(0))
+        assert math.isclose(row["ofi_1m"], float(flow), rel_tol=1e-9, abs_tol=1e-9)
+        last = max((k for k in range(len(quotes)) if quotes[k]["eff"] < end), default=0)
+        bid, ask, bids, asks = (Fraction(repr(quotes[last][n])) for n in ("bid", "ask", "bid_size", "ask_size"))
+        assert math.isclose(row["spread_bps"], float(20_000 * (ask - bid) / (ask + bid)), rel_tol=1e-9)
+        assert math.isclose(row["microprice"], float((bid * asks + ask * bids) / (bids + asks)), rel_tol=1e-12)
+        assert math.isclose(row["effective_spread_bps_1m"], _paid(trades, quotes, 0, begin, end), rel_tol=1e-9)
+        for tau in (5, 30):
+            assert math.isclose(row[f"realised_spread_bps_{tau}s"], _paid(trades, quotes, tau, begin, end), rel_tol=1e-9)
+        checked += 1
+    assert checked >= 3
+
+
+def _us(time: datetime) -> int:
+    return round(time.timestamp() * 1e6)
+
+
+def _by_event_time(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with their time in us (`us`) and the event time that never falls (`eff`)."""
+    latest = 0
+    for row in rows:
+        row["us"] = _us(row["ts"])
+        latest = max(latest, row["us"])
+        row["eff"] = latest
+    return rows
+
+
+def _flow(before: dict[str, Any], after: dict[str, Any]) -> Fraction:
+    a, b = ({n: Fraction(repr(q[n])) for n in ("bid", "ask", "bid_size", "ask_size")} for q in (before, after))
+    bids = b["bid_size"] * (b["bid"] >= a["bid"]) - a["bid_size"] * (b["bid"] <= a["bid"])
+    return bids - b["ask_size"] * (b["ask"] <= a["ask"]) + a["ask_size"] * (b["ask"] >= a["ask"])
+
+
+def _paid(trades: list[dict[str, Any]], quotes: list[dict[str, Any]], tau: int, begin: int, end: int) -> float:
+    """Return the mean spread against the middle before the trade (`tau` 0), or `tau` seconds after it."""
+    since = [q["eff"] for q in quotes]
+    found = []
+    for t in trades:
+        if begin <= t["eff"] + tau * 1_000_000 < end and t["us"] > since[0]:
+            mid, then = (quotes[bisect_left(since, t["us"] + late) - 1] for late in (0, tau * 1_000_000 + bool(tau)))
+            middle, after = ((Fraction(repr(q["bid"])) + Fraction(repr(q["ask"]))) / 2 for q in (mid, then))
+            found.append(20_000 * t["side"] * (Fraction(repr(t["price"])) - after) / middle)
+    return float(sum(found) / len(found))
