@@ -34,8 +34,9 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-docs: setup ## docs/tables.md is generated
+docs: setup ## docs/tables.md and docs/signals.md are generated
 	$(BIN)/python -m pipelines.market > docs/tables.md
+	$(BIN)/python -m pipelines.signals_doc benchmarks/precision.json > docs/signals.md
 
 bench: setup ## prints a ratio each, measured in one run
 	$(BIN)/python -m benchmarks

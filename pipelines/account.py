@@ -38,9 +38,9 @@ class Account:
         self._seen.add(key)
         return new
 
-    def note(self, venue: str, kind: str, value: bytes, journal_ns: int) -> None:
-        """Write an input to table `inputs`."""
-        if self._is_new(kind, venue.encode() + value):
+    def note(self, venue: str, kind: str, value: bytes, journal_ns: int, *, again: bool = False) -> None:
+        """Write an input to table `inputs`; `again`: it may be one that was in force before, and is once more."""
+        if self._is_new(kind, venue.encode() + value) or again:
             self._out.append(("inputs", ledger.inputs(venue, kind, value, journal_ns)))
 
     def describe(self, instrument: Instrument, journal_ns: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
-from pipelines.market import TABLES, Instrument
+from pipelines.market import DAY_US, TABLES, Instrument
 from pipelines.rows import date, table, time
 
 VERSIONS = {
@@ -24,6 +25,14 @@ VERSIONS = {
     "stale_feed": 1,
     "pipeline_behind": 1,
     "dislocation": 1,
+    "rvol_spike": 1,
+    "volatility_jump": 1,
+    "liquidity_drain": 1,
+    "cusum_break": 1,
+    "new_trend": 1,
+    "trend_reversal": 1,
+    "trend_end": 1,
+    "learned": 1,
 }
 SEVERE = (1.0, 1.5, 2.0)
 """Multiples of the threshold from which the severity is 1, 2, 3."""
@@ -42,6 +51,28 @@ class Alert(NamedTuple):
     threshold: float
     label: str
     details: str
+    source: str = "detector"
+    version: int = 0
+    """0: that of the detector in `VERSIONS`."""
+
+
+class Quiet:
+    """Which alerts are told: of a detector at an instrument none within its cooldown of the last; each UTC date begins anew."""
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[str, str, str], int] = {}
+
+    def told(self, found: list[Alert], cooldown: Mapping[str, int]) -> list[Alert]:
+        """Return those of `found`, in order of time per instrument, that are told; `cooldown` by detector, s."""
+        return [alert for alert in found if self._tells(alert, cooldown.get(alert.detector, 0) * 1_000_000)]
+
+    def _tells(self, alert: Alert, cooldown: int) -> bool:
+        who = alert.detector, alert.instrument.venue, alert.instrument.symbol
+        last = self.last.get(who)
+        if last is not None and last // DAY_US == alert.ts // DAY_US and alert.ts - last < cooldown:
+            return False
+        self.last[who] = alert.ts
+        return True
 
 
 class Measure(NamedTuple):
@@ -100,9 +131,9 @@ def rows(found: list[Alert], origin: str) -> pa.Table:
             "symbol": [a.instrument.symbol for a in found],
             "ts": time(ts),
             "end": time(np.array([a.end for a in found], np.int64)),
-            "source": ["detector"] * len(found),
+            "source": [a.source for a in found],
             "detector": [a.detector for a in found],
-            "version": [VERSIONS[a.detector] for a in found],
+            "version": [a.version or VERSIONS[a.detector] for a in found],
             "severity": [a.severity for a in found],
             "score": [a.score for a in found],
             "threshold": [a.threshold for a in found],

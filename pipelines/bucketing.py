@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from pipelines import alerts
 from pipelines import rows as to_rows
+from pipelines.bulk import BulkBuckets
 from pipelines.kernels import vpin
 from pipelines.kernels.decimals import WIDEST
 from pipelines.market import Instrument
-from pipelines.reference import Adv, rounded
+from pipelines.reference import Adv, places_of, rounded
 from pipelines.settings import Kernels, vpin_terms
 from pipelines.tape import Rows
 
@@ -36,6 +37,7 @@ class Bucketing:
         self.past = np.zeros((0, self.window))
         self.past_count = np.zeros(0, np.int64)
         self.elevated = np.zeros(0, np.bool_)
+        self.bulk = BulkBuckets(self.n)
 
     def fits(self, kernels: Kernels) -> bool:
         """Whether the state can go on under other settings."""
@@ -47,6 +49,7 @@ class Bucketing:
             state = getattr(self, name)
             setattr(self, name, np.concatenate([state, np.zeros((n - len(state), *state.shape[1:]), state.dtype)]))
         self.volumes += [None] * (n - len(self.volumes))
+        self.bulk.grow(n)
 
     def plant(self, i: int, window: list[tuple[float, float, float, bool]], places: int) -> None:
         """Begin instrument `i` with the last complete buckets of earlier dates, oldest first.
@@ -68,6 +71,7 @@ class Bucketing:
             volume = rounded(adv.volume / float(self.number)) if adv else None
         self.volumes[i] = volume
         self.open[i] = np.zeros((), vpin.BUCKET)
+        self.bulk.begin_date(i)
         return places_of(volume) if volume is not None else 0
 
     def rescale(self, i: int, factor: int, places: int) -> None:
@@ -81,6 +85,7 @@ class Bucketing:
         if int(self.ring["volume"][i].max(initial=0)) * factor >= WIDEST:
             self.ring_count[i] = 0
         if factor > 1:
+            self.bulk.rescale(i, factor)
             for state in (self.open[i : i + 1], self.ring[i]):
                 for name in ("target", "volume", "buy"):
                     state[name] *= factor
@@ -103,6 +108,7 @@ class Bucketing:
         self, closed: Buckets, instruments: list[Instrument], places: npt.NDArray[np.int64]
     ) -> tuple[pa.Table, list[alerts.Alert]]:
         """Return closed buckets as rows of table `vpin`, and the alerts on high percentiles."""
+        by_bulk = self.bulk.read(closed, self.targets, places)
         read = np.empty((closed.size, 5))
         vpin.windows(closed, self.ring, self.ring_count, self.past, self.past_count, self.least, 10.0**places, read)
         at = closed["instrument"]
@@ -121,7 +127,7 @@ class Bucketing:
                 "buy_volume": pa.array(closed["buy"] / tens),
                 "imbalance": pa.array(np.abs(2 * closed["buy"] - closed["volume"]) / tens),
                 "vpin_flag": to_rows.or_null(read[:, 0]),
-                "vpin_bvc": pa.nulls(closed.size, pa.float64()),
+                "vpin_bvc": to_rows.or_null(by_bulk),
                 "pct": to_rows.or_null(read[:, 1]),
                 "null_low": to_rows.or_null(read[:, 2]),
                 "null_high": to_rows.or_null(read[:, 3]),
@@ -160,9 +166,3 @@ class Bucketing:
                 )
             self.elevated[i] = pct >= self.high.pct
         return found
-
-
-def places_of(value: Decimal) -> int:
-    """Return how many decimal places a value needs."""
-    exponent = value.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -28,6 +28,7 @@ from pipelines.records import (
     Start,
     split_head,
 )
+from pipelines.rules import book
 from pipelines.settings import Kernels
 from pipelines.venues import venue as venue_named
 
@@ -67,7 +68,12 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             engine.feeds.drop(connection)
             _lost(engine, engine.carried.pop(connection, set()), now)
         case Kind.SETTINGS:
-            engine.settle(Kernels.model_validate_json(payload), now)
+            kernels = Kernels.model_validate_json(payload)
+            engine.settle(kernels, now)
+            if kernels.detectors.learned.model is not None:  # the rest of the settings holds all the same
+                kernels.detectors.learned.model.check()
+        case Kind.RULES:
+            engine.rule(book.decode(payload), now)
         case Kind.INSTRUMENTS:
             _instruments(engine, msgspec.json.decode(payload, type=Instruments), now)
         case Kind.REFERENCE:

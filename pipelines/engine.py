@@ -29,6 +29,7 @@ from pipelines.records import (
     Kind,
 )
 from pipelines.resequencer import Resequencer
+from pipelines.rules.book import Rules, canonical
 from pipelines.seed import Seeds
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
@@ -37,7 +38,7 @@ from pipelines.tape import CLOCK, MARK, TRADE, Decoded, Fault, Rows, empty, join
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
-VERSION = 3
+VERSION = 4
 """Of the snapshot; a store of another version is refused."""
 MINUTE_NS = 60_000_000_000
 _DATA = (Kind.FRAME, Kind.HEARTBEAT)
@@ -199,6 +200,7 @@ class Engine:
         self.admit(self.resequencer.finish())
         self.signals.finish()
         self.feeds.finish(self.roster)
+        self.signals.quoted(self.feeds.best.take(), ending=True)
         return self._take()
 
     def settle(self, kernels: Kernels, journal_ns: int, kind: str = "settings") -> None:
@@ -207,6 +209,12 @@ class Engine:
             self.signals.configure(kernels)
             self.feeds.configure(kernels)
         self.account.note("all", kind, kernels.canonical(), journal_ns)
+
+    def rule(self, rules: Rules, journal_ns: int) -> None:
+        """Take rules of the user, and note them in `inputs`."""
+        if rules != self.signals.watch.rules:
+            self.signals.watch.configure(rules)
+            self.account.note("all", "rules", canonical(rules), journal_ns, again=True)
 
     # --- records
 
@@ -229,12 +237,15 @@ class Engine:
         rows = joined(parts)
         if len(parts) > 2:
             rows = rows.take(np.argsort(rows["frame"], kind="stable"))
-        frames = rows["frame"].copy()
-        self.order(rows, lambda k: ledger.origins(batch)(int(frames[k])))
-        self.feeds.arrived(rows, self.venue_of, self.venues)
+        self._screen(rows, _by_frame(rows, batch))
         timed = rows.compress((rows["kind"] == CLOCK) | (rows["kind"] == MARK))
         for venue, fault in self.feeds.take(heard, timed, self.roster):
             self.refuse(venue, [fault], ledger.origins(batch))
+        rows = rows.compress(rows["kind"] != MARK) if (rows["kind"] == MARK).any() else rows
+        self.feeds.arrived(rows, self.venue_of, self.venues)
+        self.feeds.best.watch(rows, self.venue_of)
+        self.signals.quoted(self.feeds.best.take())
+        self._go_on(rows, _by_frame(rows, batch))
         self.out += self.feeds.take_tables()
         self.signals.alert(self.feeds.take_alerts())
 
@@ -315,6 +326,11 @@ class Engine:
 
     def order(self, rows: Rows, origin: ledger.Origin) -> None:
         """Screen rows in order of receipt, put them into tape order, and go on."""
+        self._screen(rows, origin)
+        self._go_on(rows, origin)
+
+    def _screen(self, rows: Rows, origin: ledger.Origin) -> None:
+        """Bring sizes to base, refuse trades from the future, and set the time of heartbeats and marks."""
         if not rows.size:
             return
         odd = in_base(rows, self.signals.instruments)
@@ -323,7 +339,11 @@ class Engine:
         refused = np.zeros(rows.size, np.bool_)
         if clock.screen(rows, self.venue_of, self.venue_clocks, refused):
             self._refuse_rows(rows, "it was stamped more than 10 s ahead of its receipt", origin, np.flatnonzero(refused))
-        rows = rows.compress(rows["kind"] != MARK) if (rows["kind"] == MARK).any() else rows
+
+    def _go_on(self, rows: Rows, origin: ledger.Origin) -> None:
+        """Put screened rows into tape order, and run the kernels."""
+        if not rows.size:
+            return
         unfit = self.signals.prepare(rows)
         if unfit.any():
             self._refuse_rows(rows, "its price or size has more digits than can be kept exactly", origin, np.flatnonzero(unfit))
@@ -386,6 +406,12 @@ class Engine:
         self.counts["duplicates"] = self.resequencer.duplicates
         self.counts["quarantined"] = self.account.refused
         return Output(out, self.journal_ns)
+
+
+def _by_frame(rows: Rows, batch: Batch) -> ledger.Origin:
+    """Return where in a batch rows came from; their frames are read off now."""
+    frames = rows["frame"].copy()
+    return lambda k: ledger.origins(batch)(int(frames[k]))
 
 
 def _by_row(rows: Rows) -> ledger.Origin:

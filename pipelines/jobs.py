@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines.engine import VERSION, Engine
 from pipelines.market import TABLES
+from pipelines.rules.book import Rules, canonical
 from pipelines.seed import Seeds
 from pipelines.settings import Kernels, digest
 from pipelines.sources import Position, Source
@@ -25,7 +26,9 @@ from pipelines.store.staging import Staging
 
 PIECE = 16_384
 """Records a piece that is read and fed at once."""
-WITH_SYMBOL = [t.name for t in TABLES.values() if any(c.name == "symbol" for c in t.columns) and t.name != "quarantine"]
+WITH_SYMBOL = [
+    t.name for t in TABLES.values() if any(c.name == "symbol" for c in t.columns) and t.name not in ("quarantine", "scores")
+]
 
 
 class JobError(Exception):
@@ -44,6 +47,8 @@ class Job(NamedTuple):
         Every date of the tape is whole.
     replace : bool
         Rows of other writers for the same venue, symbols and dates may be replaced.
+    rules : tuple of Rule
+        The user's rules.
     """
 
     source: Source
@@ -51,11 +56,13 @@ class Job(NamedTuple):
     lake: Lake
     complete: bool
     replace: bool
+    rules: Rules = ()
 
     @property
     def name(self) -> str:
         """The job's id."""
-        return digest(b"\0".join([self.source.digest.encode(), self.kernels.canonical(), str(self.complete).encode()]))
+        parts = [self.source.digest.encode(), self.kernels.canonical(), str(self.complete).encode()]
+        return digest(b"\0".join([*parts, canonical(self.rules)] if self.rules else parts))
 
     @property
     def writer(self) -> str:
@@ -84,6 +91,7 @@ class Job(NamedTuple):
         engine.journal_ns = engine.begun_ns = first * 1000
         engine.tape_of_venue[self.source.venue] = self.source.tape
         engine.settle(self.kernels, first * 1000)
+        engine.rule(self.rules, first * 1000)
         for instrument in self.source.instruments:
             engine.add(instrument, self.source.tape)
             engine.account.describe(instrument, first * 1000)

@@ -11,7 +11,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from pipelines import bar_readings as readings
+from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
+from pipelines.pair_table import PAIRS
+from pipelines.posture_tables import POSTURE
 from pipelines.schema import BOOLEAN as _B
 from pipelines.schema import FLOAT as _F
 from pipelines.schema import INTEGER as _I
@@ -21,6 +25,7 @@ from pipelines.schema import TIME, Column, Table
 from pipelines.schema import VENUE as _VENUE
 from pipelines.schema import end as _end
 from pipelines.schema import ts as _ts
+from pipelines.score_table import SCORES
 
 DAY_US = 86_400_000_000
 GRACE_US = 2_000_000
@@ -124,30 +129,49 @@ TRADES = Table(
 
 BARS = Table(
     "bars",
-    "Time bars (left closed, UTC), tick, volume and dollar bars. The crossing trade belongs whole to the bar it closes.",
+    "Time bars (left closed, UTC), tick, volume, dollar, imbalance and run bars. "
+    "The crossing trade belongs whole to the bar it closes.",
     ("venue", "symbol", "bar", "ts", "first_id"),
     ("symbol", "bar", "ts"),
     (
         _VENUE,
         _SYMBOL,
-        Column("bar", _S, "`1s 1m 5m 15m 1h 4h 1d`, `tick:500`, `volume`, `dollar`"),
+        Column(
+            "bar",
+            _S,
+            "`1s 1m 5m 15m 1h 4h 1d`, `tick:500`, `volume`, `dollar`, `imbalance:tick:50`, `imbalance:dollar:1000000`,"
+            " `imbalance:volume:ewma:500`, `run:tick:50`, ...",
+        ),
         _ts("start of the time bar; else event time of the first trade"),
         Column("first_id", _I, "trade id of the first trade"),
         _end("end of the time bar; else event time of the closing trade"),
-        Column("threshold", _F, "trades (tick), units of base (volume), quote currency (dollar); null for time bars"),
-        Column("open", _F, "first price in tape order"),
-        Column("high", _F, "highest price"),
-        Column("low", _F, "lowest price"),
-        Column("close", _F, "last price in tape order"),
-        Column("volume", _F, "units of base"),
-        Column("buy_volume", _F, "units of base where the buyer was the taker"),
-        Column("notional", _F, "sum of price x size, quote currency"),
-        Column("vwap", _F, "notional / volume, formed once from integers"),
-        Column("trades", _I, "rows of the tape"),
-        Column("fills", _I, "fills, as the venue counts trades"),
-        Column("last_id", _I, "trade id of the last trade"),
-        Column("partial", _B, "closed short by the day anchor"),
-        Column("quality", _S, "complete, repaired, gap or late; the worst that holds (gap > late > repaired)"),
+        Column(
+            "threshold",
+            _F,
+            "trades (tick), units of base (volume), quote currency (dollar); null for time bars",
+            reading=readings.THRESHOLD,
+        ),
+        Column("open", _F, "first price in tape order", reading=readings.PRICE),
+        Column("high", _F, "highest price", reading=readings.PRICE),
+        Column("low", _F, "lowest price", reading=readings.PRICE),
+        Column("close", _F, "last price in tape order", reading=readings.PRICE),
+        Column("volume", _F, "units of base", reading=readings.AMOUNT),
+        Column("buy_volume", _F, "units of base where the buyer was the taker", reading=readings.AMOUNT),
+        Column("notional", _F, "sum of price x size, quote currency", reading=readings.AMOUNT),
+        Column("vwap", _F, "notional / volume, formed once from integers", reading=readings.VWAP),
+        Column("trades", _I, "rows of the tape", reading=readings.COUNT),
+        Column("fills", _I, "fills, as the venue counts trades", reading=readings.COUNT),
+        Column("last_id", _I, "trade id of the last trade", reading=readings.COUNT),
+        Column("partial", _B, "closed short by the day anchor", reading=readings.STATE),
+        Column(
+            "quality", _S, "complete, repaired, gap or late; the worst that holds (gap > late > repaired)", reading=readings.STATE
+        ),
+        Column(
+            "imbalance",
+            _F,
+            "bought less sold, in units of `threshold`; null but for imbalance and run bars",
+            reading=readings.IMBALANCE,
+        ),
     ),
 )
 
@@ -164,18 +188,35 @@ VPIN = Table(
         Column("bucket", _I, "number of the bucket, from 0 in each date"),
         _ts("event time of the first trade in the bucket"),
         _end("event time of the closing trade"),
-        Column("bucket_volume", _F, "V, units of base"),
-        Column("buy_volume", _F, "units of base where the buyer was the taker"),
-        Column("imbalance", _F, "|buy - sell| of the bucket, units of base"),
-        Column("vpin_flag", _F, "VPIN from aggressor flags, 0 to 1; null until n buckets are complete"),
-        Column("vpin_bvc", _F, "VPIN by bulk volume classification, 0 to 1; null (not computed yet)"),
-        Column("pct", _F, "share of the past VPIN values that are at most this one; null until enough are known"),
-        Column("null_low", _F, "m - 1.96 s: low end of VPIN under independent signs"),
-        Column("null_high", _F, "m + 1.96 s: high end of VPIN under independent signs"),
-        Column("partial", _B, "closed short by the day anchor; enters no window"),
-        Column("gap", _B, "the window of n buckets holds one that spans a hole in the tape"),
-        Column("spans_gap", _B, "this bucket itself spans a hole in the tape"),
-        Column("squares", _F, "sum of piece x size of its trade, base units squared; u = sum of it / sum of volume"),
+        Column("bucket_volume", _F, "V, units of base", reading=readings.BUCKET),
+        Column("buy_volume", _F, "units of base where the buyer was the taker", reading=readings.BUCKET),
+        Column("imbalance", _F, "|buy - sell| of the bucket, units of base", reading=readings.BUCKET),
+        Column(
+            "vpin_flag", _F, "VPIN from aggressor flags, 0 to 1; null until n buckets are complete", reading=readings.VPIN_FLAG
+        ),
+        Column(
+            "vpin_bvc",
+            _F,
+            "VPIN by bulk volume classification as of the last minute that was over; null until n buckets are known",
+            reading=readings.VPIN_BVC,
+        ),
+        Column(
+            "pct",
+            _F,
+            "share of the past VPIN values that are at most this one; null until enough are known",
+            reading=readings.PERCENTILE,
+        ),
+        Column("null_low", _F, "m - 1.96 s: low end of VPIN under independent signs", reading=readings.NULL_BAND),
+        Column("null_high", _F, "m + 1.96 s: high end of VPIN under independent signs", reading=readings.NULL_BAND),
+        Column("partial", _B, "closed short by the day anchor; enters no window", reading=readings.HOLES),
+        Column("gap", _B, "the window of n buckets holds one that spans a hole in the tape", reading=readings.HOLES),
+        Column("spans_gap", _B, "this bucket itself spans a hole in the tape", reading=readings.HOLES),
+        Column(
+            "squares",
+            _F,
+            "sum of piece x size of its trade, base units squared; u = sum of it / sum of volume",
+            reading=readings.BUCKET,
+        ),
     ),
 )
 
@@ -195,7 +236,8 @@ ALERTS = Table(
             "detector",
             _S,
             "`big_trade volume_surge vpin_high liquidation_spike cascade_proxy spread_blowout book_imbalance`"
-            " `stale_feed pipeline_behind dislocation`",
+            " `stale_feed pipeline_behind dislocation rvol_spike volatility_jump liquidity_drain cusum_break`"
+            " `new_trend trend_reversal trend_end`, or a rule's name",
         ),
         Column("version", _I, "version of the detector's definition"),
         Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
@@ -280,7 +322,7 @@ INPUTS = Table(
     ("kind", "ts"),
     (
         Column("venue", _S, "the venue it concerns, or `all`; a partition column", ()),
-        Column("kind", _S, "settings, reference, seed or source", ("settings",)),
+        Column("kind", _S, "settings, rules, reference, seed or source", ("settings",)),
         Column("hash", _S, "first 16 hex digits of the SHA-256 of `value`", ("settings",)),
         _ts("journal time from which it holds"),
         _end("equal to `ts`"),
@@ -343,7 +385,25 @@ SEALS = Table(
 )
 
 TABLES = {
-    t.name: t for t in (TRADES, BARS, VPIN, ALERTS, *FEED_TABLES, GAPS, KLINES, INSTRUMENTS, INPUTS, QUARANTINE, COVERAGE, SEALS)
+    t.name: t
+    for t in (
+        TRADES,
+        BARS,
+        VPIN,
+        FEATURES,
+        ALERTS,
+        POSTURE,
+        *FEED_TABLES,
+        GAPS,
+        KLINES,
+        INSTRUMENTS,
+        INPUTS,
+        QUARANTINE,
+        COVERAGE,
+        SEALS,
+        PAIRS,
+        SCORES,
+    )
 }
 
 

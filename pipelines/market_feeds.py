@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines import alerts, feed_rows, ledger
+from pipelines.best_quotes import BestQuotes
 from pipelines.books import Books, Moment
 from pipelines.contracts import base, in_base
 from pipelines.feed_detection import Imbalances, LiquidationSpikes, Spreads
@@ -126,6 +127,7 @@ class MarketFeeds:
         self.spreads = Spreads(kernels.detectors.spread_blowout)
         self.imbalances = Imbalances(kernels.detectors.book_imbalance)
         self.delays = Delays(kernels.detectors.pipeline_behind)
+        self.best = BestQuotes()
         self._tables: list[tuple[str, pa.Table]] = []
         self._alerts: list[alerts.Alert] = []
         self._faults: Faults = []
@@ -147,6 +149,8 @@ class MarketFeeds:
 
     def drop(self, connection: int | None = None) -> None:
         """Note that a connection is gone; where none is named, all are."""
+        quoted = [i for i, c in self.quoting.items() if connection in (None, c)]
+        self.best.lose(quoted, [i for i in self.books.books if connection in (None, self.books.elected(i))])
         self.books.drop(connection)
         self.quoting = {i: c for i, c in self.quoting.items() if connection not in (None, c)}
 
@@ -163,6 +167,7 @@ class MarketFeeds:
     def finish(self, of: Roster) -> None:
         """End a bounded tape."""
         self._alerts += [*self.spikes.finish(of.instruments), *self.spreads.finish(of.instruments)]
+        self.best.finish()
 
     def arrived(self, rows: Rows, venue_of: npt.NDArray[np.int64], venues: Sequence[str]) -> None:
         """Take note of when trades came; `rows` screened, in order of receipt."""
@@ -199,7 +204,7 @@ class MarketFeeds:
         elif i is None:
             pass
         elif isinstance(message, Depth):
-            self._depth(i, source, message, moment)
+            self._depth(i, source, message, moment, of)
         elif isinstance(message, Liquidation):
             self._liquidation(i, source.venue, message, moment, of)
         else:
@@ -233,13 +238,14 @@ class MarketFeeds:
     def _interval(self) -> int:
         return round(self.kernels.book.interval_s * 1e6)
 
-    def _depth(self, i: int, source: Heard, depth: Depth, moment: Moment) -> None:
+    def _depth(self, i: int, source: Heard, depth: Depth, moment: Moment, of: Roster) -> None:
         if not depth.snapshot and moment.ts:  # an answer may have been long on its way
             self.books.clock(i, moment.ts, self._interval)
         self.books.apply(i, source.venue, source.connection, depth, moment)
         best = self.books.best(i, source.connection)
         if best is not None and best[0] is not None and best[1] is not None and not depth.snapshot:
-            self._tops.append((i, moment.ts, float(best[0][0]), float(best[1][0]), depth.frame, True))
+            bid, ask = ((float(price), base(size, price, of.instruments[i])) for price, size in (best[0], best[1]))
+            self._tops.append((i, moment.ts, *bid, *ask, depth.frame, True))
 
     def _liquidation(self, i: int, venue: str, order: Liquidation, moment: Moment, of: Roster) -> None:
         instrument = of.instruments[i]
@@ -294,12 +300,13 @@ class MarketFeeds:
             recv_ns = times.recv_ns[times.at(rows["frame"])]
             self._tables.append(("quotes", feed_rows.quotes(rows, recv_ns, self._number(rows["instrument"]), of.instruments)))
         tops = np.zeros(rows.size, TOP)
-        for name in ("instrument", "ts", "bid", "ask", "frame"):
+        for name in ("instrument", "ts", "bid", "bid_size", "ask", "ask_size", "frame"):
             tops[name] = rows[name]
         tops = np.concatenate([tops, np.array(self._tops, TOP)])
         self._tops = []
         if tops.size:
-            self._alerts += self.spreads.feed(tops[np.argsort(tops["frame"], kind="stable")], of.instruments)
+            self.best.tops = tops[np.argsort(tops["frame"], kind="stable")]
+            self._alerts += self.spreads.feed(self.best.tops, of.instruments)
 
     def _of_known(self, heard: Heard, times: _Times, of: Roster) -> tuple[QuoteRows, int]:
         """Return the quotes of recorded instruments, these and times set; refuse the others."""

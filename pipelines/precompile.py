@@ -11,8 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+import numpy as np
 
+import pipelines.kernels.kalman  # compiled as it is loaded, for the types it names
+import pipelines.kernels.slopes  # noqa: F401 - likewise
 from pipelines.engine import Engine
+from pipelines.feature_detection import FeatureAlarms
+from pipelines.kernels import standing
+from pipelines.market import DAY_US
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels
 from pipelines.store.journal import Tail
@@ -20,8 +26,8 @@ from pipelines.store.journal_writer import Writer
 from pipelines.store.scan import resume
 from pipelines.store.segment import Record
 
-FIRST_NS = 1_704_067_200 * 10**9  # 2024-01-01
-KERNELS = Kernels(bucket_volume="4", vpin=("v2x3",))
+FIRST_NS = 1_704_067_160 * 10**9  # 40 s before 2024-01-01: the end of a date has kernels of its own
+KERNELS = Kernels(bars=(*Kernels().bars, "run:tick:20", "imbalance:tick:ewma:4"), bucket_volume="4", vpin=("v2x3",))
 
 
 def main() -> None:
@@ -34,6 +40,16 @@ def main() -> None:
         for batch in Tail(journal):
             engine.feed(batch)
     resume(b"\0" * 64, 0, max(Kind))
+    _midnight()
+
+
+def _midnight() -> None:
+    """Fix the levels of a date from those before it."""
+    minutes = np.zeros(2, standing.MINUTE)
+    minutes["ts"], minutes["close"] = (0, DAY_US), 1.0
+    alarms = FeatureAlarms(KERNELS.detectors)
+    alarms.grow(1)
+    alarms.plant(0, minutes)
 
 
 def _head() -> Iterator[Record]:

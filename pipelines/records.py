@@ -45,6 +45,8 @@ class Kind(enum.IntEnum):
     """JSON `Funding`, a newline, then the body of the REST answer, verbatim."""
     NEWS = 16
     """JSON `News`, a newline, then the body of the feed, verbatim."""
+    RULES = 17
+    """JSON list of `rules.book.Rule`: the user's rules, all of them."""
 
 
 class Start(msgspec.Struct, frozen=True):

@@ -29,6 +29,12 @@ def rounded(value: float) -> Decimal:
     return Decimal(f"{value:.{SIGNIFICANT}g}")
 
 
+def places_of(value: Decimal) -> int:
+    """Return how many decimal places a value needs."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
 class Volumes:
     """What is known of daily volumes, by instrument; plain and picklable.
 

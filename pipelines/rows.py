@@ -131,5 +131,6 @@ def bars(
             "last_id": pa.array(bar["last_id"]),
             "partial": pa.array(bar["partial"]),
             "quality": words(_QUALITIES, quality),
+            "imbalance": or_null(bar["imbalance"]),
         },
     )

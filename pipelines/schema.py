@@ -9,13 +9,37 @@ import pyarrow as pa
 TIME = pa.timestamp("us", tz="UTC")
 
 
+class Reading(NamedTuple):
+    """How a signal is to be read; with the formula it makes an entry of `docs/signals.md`.
+
+    Attributes
+    ----------
+    unit : str
+    source : str
+        Where the definition is from.
+    null : str
+        When there is none.
+    read : str
+        What it says.
+    beware : str
+        What it does not say.
+    """
+
+    unit: str
+    source: str
+    null: str
+    read: str
+    beware: str
+
+
 class Column(NamedTuple):
-    """A column: its Arrow type, its meaning with the unit, and the feeds it is computed from."""
+    """A column: its Arrow type, its meaning with the unit or formula, the feeds it is computed from, how to read it."""
 
     name: str
     type: pa.DataType
     doc: str
     inputs: tuple[str, ...] = ("trades",)
+    reading: Reading | None = None
 
 
 class Table(NamedTuple):

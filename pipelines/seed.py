@@ -9,12 +9,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.bucketing import Bucketing, places_of
+from pipelines import features
+from pipelines.bucketing import Bucketing
+from pipelines.bulk import Replay
 from pipelines.detection import BigTrades, Surges
+from pipelines.kernels import standing
+from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import BAR_WIDTHS_US, DAY_US
+from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
-from pipelines.reference import DATES
-from pipelines.settings import Kernels
+from pipelines.reference import DATES, places_of
+from pipelines.settings import Kernels, bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
 from pipelines.tape_detection import Cascades
@@ -53,10 +58,14 @@ class Seeds:
         kernels = signals.kernels
         planted: dict[str, Any] = {
             "dates": self._dates(signals, i, where),
+            "bars": {b: self._bars(signals.measured, b, i, where) for b in signals.measured.adaptive},
             "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
+            "bulk": self._bulk(signals, i, where),
             "big_trade": self._sweeps(signals.big_trades, i, where),
             "volume_surge": self._volumes(signals.surges, i, where, kernels),
             "cascade_proxy": self._minutes(signals.cascades, i, where),
+            "features": self._features(signals, i, where),
+            "feature_alarms": self._standing(signals, i, where),
         }
         if not any(any(rows.values()) if isinstance(rows, dict) else rows for rows in planted.values()):
             return b""
@@ -92,6 +101,17 @@ class Seeds:
             signals.volumes.complete(i, int(ts), volume, notional)
         return dates.height
 
+    def _bars(self, measured: MeasuredBars, name: str, i: int, where: dict[str, str]) -> int:
+        total = {"tick": "trades", "volume": "volume", "dollar": "notional"}[bar_terms(name).measure]
+        columns = ("end", "first_id", "trades", "imbalance", total)
+        frame = self._read("bars", where, *dict.fromkeys(columns), bar=name, partial=False).sort("end", "first_id")
+        rows = frame.tail(WINDOW).collect()
+        past = np.zeros(rows.height, BAR_FLOW)
+        for field, column in (("trades", "trades"), ("imbalance", "imbalance"), ("total", total)):
+            past[field] = rows[column].to_numpy()
+        measured.plant(i, name, past)
+        return rows.height
+
     def _vpin(self, signals: Signals, bucketing: Bucketing, i: int, where: dict[str, str]) -> int:
         names = ("ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct")
         frame = self._read("vpin", where, *names, setting=bucketing.setting, partial=False).sort("end", "bucket")
@@ -104,6 +124,28 @@ class Seeds:
         signals.refine(i, max((places_of(Decimal(repr(x))) for bucket in window for x in bucket[:2]), default=0))
         bucketing.plant(i, window, int(signals.size_places[i]))
         return rows.height
+
+    def _bulk(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        """Classify stored minutes anew, and fill the buckets of their dates."""
+        import polars as pl  # noqa: PLC0415 - a first run is spared it
+
+        minutes = self._read("bars", where, "ts", "close", "volume", bar="1m").sort("ts").collect()
+        if not minutes.height:
+            return 0
+        replay = Replay(_us(minutes["ts"]), minutes["close"].to_numpy(), minutes["volume"].to_numpy())
+        signals.classifier.take_over(i, replay.classifier)
+        for name, bucketing in signals.bucketing.items():
+            known = (
+                self._read("vpin", where, "date", "bucket_volume", setting=name)
+                .group_by("date")
+                .agg(pl.col("bucket_volume").max())
+            )
+            dates = known.collect()
+            days = dates["date"].cast(pl.Int32).to_list()
+            targets = [Decimal(repr(volume)) for volume in dates["bucket_volume"]]
+            targets_by_day = {day * DAY_US: target for day, target in zip(days, targets, strict=True)}
+            bucketing.bulk.take_over(i, replay.buckets(bucketing.n, targets_by_day))
+        return minutes.height
 
     def _sweeps(self, big_trades: BigTrades, i: int, where: dict[str, str]) -> int:
         """Fill the baseline with the last sweeps of earlier dates, going back date by date until there are enough."""
@@ -132,6 +174,41 @@ class Seeds:
         frame = self._read("bars", where, "ts", "close", "volume", bar="1m").sort("ts").tail(cascades.settings.window + 1)
         rows = frame.collect()
         cascades.plant(i, _us(rows["ts"]), rows["close"].to_numpy(), rows["volume"].to_numpy())
+        return rows.height
+
+    def _features(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        """Give the measures of minutes the last stored minutes, and the volumes of complete dates by minute."""
+        names = ("ts", "high", "low", "close", "volume", "buy_volume", "notional", "quality")
+        rows = self._read("bars", where, *names, bar="1m").sort("ts").tail(features.STORED).collect()
+        figures = {name: rows[name].to_numpy() for name in names[1:-1]}
+        decimals = {name: max((places_of(Decimal(repr(x))) for x in of.tolist()), default=0) for name, of in figures.items()}
+        price = max(decimals["high"], decimals["low"], decimals["close"])
+        signals.refine(i, max(decimals["volume"], decimals["buy_volume"], decimals["notional"] - price), price)
+        places = int(signals.price_places[i]), int(signals.size_places[i])
+        bars = features.stored(_us(rows["ts"]), figures, (rows["quality"] == "gap").to_numpy(), places)
+        signals.features.plant(i, bars, signals.price_places, signals.size_places)
+        return rows.height + self._same_minutes(signals, i, where)
+
+    def _standing(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        """Let the detectors on minutes follow the stored ones: what they read of them, with the bar of each."""
+        bars = self._read("bars", where, "ts", "close", "volume", bar="1m")
+        rows = self._read("features", where, "ts", *standing.COLUMNS).join(bars, on="ts").sort("ts").collect()
+        minutes = np.zeros(rows.height, standing.MINUTE)
+        minutes["ts"] = _us(rows["ts"])
+        for name in (*standing.COLUMNS, "close", "volume"):
+            minutes[name] = rows[name].to_numpy()
+        signals.feature_alarms.plant(i, minutes)
+        return rows.height
+
+    def _same_minutes(self, signals: Signals, i: int, where: dict[str, str]) -> int:
+        import polars as pl  # noqa: PLC0415 - a first run is spared it
+
+        days = [day for day, _, _ in signals.volumes.daily.get(i, []) if day < self.before][-features.DATES :]
+        dates = [np.datetime64(day // DAY_US, "D").item() for day in days]
+        rows = self._read("bars", where, "date", "ts", "volume", bar="1m").filter(pl.col("date").is_in(dates)).collect()
+        for day, date in zip(days, dates, strict=True):
+            of = rows.filter(pl.col("date") == date)
+            signals.features.plant_date(i, day, (_us(of["ts"]) - day) // 60_000_000, of["volume"].to_numpy())
         return rows.height
 
 

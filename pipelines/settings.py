@@ -7,8 +7,9 @@ import hashlib
 import os
 import re
 from collections.abc import Collection
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import yaml
@@ -28,6 +29,8 @@ VENUES = (
     *("coinbase", "coinbase-advanced", "kraken", "demo"),
 )
 _VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
+_COUNT = r"[1-9]\d{0,8}"
+_AMOUNT = r"\d{1,15}(\.\d{1,8})?"
 
 
 class SettingsError(Exception):
@@ -38,10 +41,59 @@ class SettingsError(Exception):
         self.faults = faults
 
 
+class BarTerms(NamedTuple):
+    """What the name of a bar that is no time bar says.
+
+    Attributes
+    ----------
+    rule : str
+        `imbalance`, `run`, or empty: the sum itself is held against the threshold.
+    measure : str
+        `tick`, `volume` or `dollar`.
+    threshold : Decimal or None
+        Trades, units of base or quote currency; of adaptive bars T0, trades. None: made of average daily volume.
+    adaptive : bool
+        The threshold is made of past bars.
+    """
+
+    rule: str
+    measure: str
+    threshold: Decimal | None
+    adaptive: bool
+
+
+def bar_terms(name: str) -> BarTerms:
+    """Read the name of a bar that is no time bar.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    known = ", ".join(BAR_WIDTHS_US)
+    match name.split(":"):
+        case ["volume" | "dollar"]:
+            return BarTerms("", name, None, adaptive=False)
+        case ["tick", number] if re.fullmatch(_COUNT, number):
+            return BarTerms("", "tick", Decimal(number), adaptive=False)
+        case [("imbalance" | "run") as rule, ("tick" | "volume" | "dollar") as measure, "ewma", number] if re.fullmatch(
+            _COUNT, number
+        ):
+            return BarTerms(rule, measure, Decimal(number), adaptive=True)
+        case [("imbalance" | "run") as rule, ("tick" | "volume" | "dollar") as measure, number] if (
+            re.fullmatch(_COUNT if measure == "tick" else _AMOUNT, number) and Decimal(number) > 0
+        ):
+            return BarTerms(rule, measure, Decimal(number), adaptive=False)
+    raise ValueError(
+        f"unknown bar {name!r}; use {known}, tick:N, volume, dollar, imbalance:tick:N, imbalance:volume:X, imbalance:dollar:X,"
+        " imbalance:tick:ewma:N (N trades a bar to begin with), or run: in place of imbalance:"
+    )
+
+
 def _bar(name: str) -> str:
-    if name in BAR_WIDTHS_US or name in ("volume", "dollar") or re.fullmatch(r"tick:[1-9]\d*", name):
-        return name
-    raise ValueError(f"unknown bar {name!r}; use {', '.join(BAR_WIDTHS_US)}, tick:N, volume or dollar")
+    if name not in BAR_WIDTHS_US:
+        bar_terms(name)
+    return name
 
 
 def _venue(name: str) -> str:
@@ -223,6 +275,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
     kernels: Kernels = Kernels()
+    rules: Path = Field(Path("rules.yaml"), description="file of your own rules, read again when it changes; docs/rules.md")
     ports: Ports = Ports()
     journal: Journal = Journal()
     news: News = News()

@@ -5,7 +5,6 @@ The state is arrays over instruments; what comes out does not depend on where th
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -14,13 +13,21 @@ import pyarrow as pa
 
 from pipelines import alerts, ledger
 from pipelines import rows as to_rows
+from pipelines.best_quotes import Passed
 from pipelines.bucketing import Bucketing
+from pipelines.bulk import Classifier
 from pipelines.detection import BigTrades, Surges
 from pipelines.dislocation import Dislocations
-from pipelines.kernels import bar, clock, decimals, threshold_bars, time_bars
-from pipelines.kernels.wide import join, split
+from pipelines.feature_detection import FeatureAlarms
+from pipelines.features import Features
+from pipelines.kernels import bar, clock, decimals, time_bars
+from pipelines.kernels.wide import join
+from pipelines.learned import LearnedAlarms
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
-from pipelines.reference import BARS_A_DAY, Volumes, rounded
+from pipelines.measured_bars import MeasuredBars, finer
+from pipelines.reference import Volumes
+from pipelines.rules.metrics import BARS
+from pipelines.rules.watch import Watch
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
 from pipelines.tape_detection import Cascades, Silences
@@ -31,9 +38,7 @@ PASS = 16_384
 _Item = TypeVar("_Item", bound=np.generic)
 _AFTER_GAP = int(Flag.AFTER_GAP)
 _FOREVER = np.iinfo(np.int64).max
-_PRICES = ("open", "high", "low", "close")
 _WIDER = np.array(list(BAR_WIDTHS_US.values())[1:], np.int64)
-_MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
 
 
 class Signals:
@@ -68,16 +73,20 @@ class Signals:
         self.price_places = np.zeros(0, np.int64)
         self.size_places = np.zeros(0, np.int64)
         self.levels = np.zeros((len(BAR_WIDTHS_US), 0), bar.BAR)
-        self.thresholds: dict[str, list[Decimal | None]] = {}
-        self.measured = np.zeros((0, 0), bar.BAR)
-        self.limits = np.zeros((0, 0, 2), np.uint64)
+        self.measured = MeasuredBars(kernels.bars)
         self.bucketing: dict[str, Bucketing] = {}
+        self.classifier = Classifier()
         self.big_trades = BigTrades(kernels.detectors.big_trade)
         self.surges = Surges(kernels.detectors.volume_surge)
         self.silences = Silences(kernels.detectors.stale_feed)
         self.cascades = Cascades(kernels.detectors.cascade_proxy)
         self.dislocations = Dislocations(kernels.detectors.dislocation)
+        self.features = Features()
+        self.feature_alarms = FeatureAlarms(kernels.detectors)
+        self.learned = LearnedAlarms(kernels.detectors.learned.model)
+        self.watch = Watch()
         self.known_alerts: frozenset[str] = frozenset()
+        self.quiet = alerts.Quiet()
         self._out: list[tuple[str, pa.Table]] = []
         self._closed: list[to_rows.Closed] = []
         self.configure(kernels)
@@ -86,13 +95,10 @@ class Signals:
         """Take new settings; what they leave as it was keeps its state."""
         self.kernels = kernels
         self.volumes.bucket_volume = kernels.bucket_volume
-        names = [b for b in kernels.bars if b not in BAR_WIDTHS_US]
         n = len(self.instruments)
-        before = [list(self.thresholds).index(b) if b in self.thresholds else -1 for b in names]
-        self.measured = _chosen(self.measured, before, n)
-        self.limits = _chosen(self.limits, before, n)
-        self.thresholds = {b: self.thresholds.get(b, [None] * n) for b in names}
+        self.measured.configure(kernels.bars)
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
+        self.watch.setting = next(iter(kernels.vpin_settings()), "")
         self._detect(kernels, n)
 
     def _detect(self, kernels: Kernels, n: int) -> None:
@@ -115,6 +121,10 @@ class Signals:
         if of.dislocation != self.dislocations.settings:
             self.dislocations = Dislocations(of.dislocation)
             self.dislocations.grow(self.instruments)
+        if of != self.feature_alarms.settings:
+            self.feature_alarms.configure(of)
+        if of.learned.model != self.learned.settings:
+            self.learned.configure(of.learned.model)
 
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
@@ -137,10 +147,9 @@ class Signals:
         self.begun[n - 1] = self.complete
         self.price_places, self.size_places = _longer(self.price_places, n), _longer(self.size_places, n)
         self.levels = _longer(self.levels, n, axis=1)
-        self.levels["threshold"] = np.nan
-        self.measured, self.limits = _longer(self.measured, n, axis=1), _longer(self.limits, n, axis=1)
-        for texts in self.thresholds.values():
-            texts.append(None)
+        self.levels["threshold"] = self.levels["imbalance"] = np.nan
+        self.measured.grow(n)
+        self.classifier.grow(n)
         for bucketing in self.bucketing.values():
             bucketing.grow(n)
         self.big_trades.grow(n)
@@ -148,6 +157,10 @@ class Signals:
         self.silences.grow(n)
         self.cascades.grow(n)
         self.dislocations.grow(self.instruments)
+        self.features.grow(n)
+        self.feature_alarms.grow(n)
+        self.learned.grow(n)
+        self.watch.grow(self.instruments)
         return n - 1
 
     def take(self) -> list[tuple[str, pa.Table]]:
@@ -206,6 +219,7 @@ class Signals:
         open_seconds = seconds[seconds["trades"] > 0]
         seconds["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
+        self._judge()
         self.alert(self.big_trades.finish(self.instruments))
         if self.complete:
             for i in np.flatnonzero(self.clock["day"] >= 0):
@@ -214,20 +228,17 @@ class Signals:
     def _run(self, rows: Rows) -> None:
         if rows.size == 0:
             return
+        if rows["quoted"].any():
+            self.features.quotes.trades(rows)
         seconds = np.empty(rows.size, bar.BAR)
         self._roll_up(seconds[: time_bars.seconds(rows, self.levels[0], seconds)], self._floor())
-        self._measure(rows)
+        for name, bars in self.measured.feed(rows):
+            self._bars(name, -1, bars)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self.alert(self.big_trades.feed(rows, self.instruments))
         self.alert(self.silences.feed(rows, self.instruments))
-
-    def _measure(self, rows: Rows) -> None:
-        measures = np.array([_MEASURES[name.partition(":")[0]] for name in self.thresholds], np.int64)
-        out, closed = np.empty((measures.size, rows.size), bar.BAR), np.empty(measures.size, np.int64)
-        threshold_bars.threshold_bars(rows, self.measured, self.limits, measures, out, closed)
-        for name, bars, count in zip(self.thresholds, out, closed, strict=True):
-            self._bars(name, -1, bars[:count])
+        self._judge()
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
@@ -250,10 +261,21 @@ class Signals:
             if surge:
                 self.alert(self.surges.feed(bars, volume, self.instruments))
             if name == "1m":
+                self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
+                self._watch(bars)
+                self.feature_alarms.minutes(bars, close, volume)
+                self.learned.minutes(bars)
+                self.features.feed(bars, volume, self.price_places, self.size_places)
+                self._features()
             if name == "1d":
                 self._complete_dates(bars)
         self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
+
+    def _classify(self, minutes: bar.Bars) -> None:
+        shares = self.classifier.feed(minutes, self.price_places)
+        for bucketing in self.bucketing.values():
+            bucketing.bulk.take(minutes, shares)
 
     def _complete_dates(self, days: bar.Bars) -> None:
         """Note the volume of dates of which the tape holds everything; of a bounded tape they are sealed."""
@@ -266,6 +288,7 @@ class Signals:
             volume = join(day["volume_hi"], day["volume_lo"]) / 10**size
             notional = join(day["notional_hi"], day["notional_lo"]) / 10 ** (size + price)
             self.volumes.complete(i, int(day["ts"]), volume, notional)
+            self.features.complete(i, int(day["ts"]))
             if self.origin == "history":
                 self._out.append(("seals", ledger.seal(self.instruments[i], day, volume, notional)))
 
@@ -286,36 +309,26 @@ class Signals:
         self._close_short(i)
         self.clock["day"][i], self.clock["seq"][i] = day, 0
         self.first_day[i] = min(self.first_day[i], day)
+        complete = [date for date, _, _ in self.volumes.daily.get(i, [])]
+        self.features.begin_date(i, day, complete, int(self.price_places[i]), int(self.size_places[i]))
         self._fix_thresholds(i, day, price)
 
     def _close_short(self, i: int) -> None:
         end = int(self.clock["day"][i]) + DAY_US
-        for name, state in zip(self.thresholds, self.measured, strict=True):
-            if state["trades"][i] > 0:
-                state["partial"][i], state["end"][i] = True, end
-                self._bars(name, -1, state[i : i + 1].copy())
-                state["trades"][i] = 0
+        for name, bars in self.measured.close_short(i, end):
+            self._bars(name, -1, bars)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.close_short(i, end))
 
     def _fix_thresholds(self, i: int, day: int, price: float) -> None:
         adv = self.volumes.of(i, day)
-        volume = rounded(adv.volume / BARS_A_DAY) if adv else None
-        notional = adv.notional if adv and adv.notional is not None else adv and adv.volume * price
-        for name, texts in self.thresholds.items():
-            kind, _, count = name.partition(":")
-            if kind == "tick":
-                texts[i] = Decimal(count)
-            elif kind == "volume":
-                texts[i] = volume
-            else:
-                texts[i] = rounded(notional / BARS_A_DAY) if notional else None
+        self.measured.fix(i, adv, price)
         places = max([self.size_places[i], *(b.fix(i, adv) for b in self.bucketing.values())])
         self._rescale(i, int(self.price_places[i]), int(places))
 
-    def refine(self, i: int, size_places: int) -> None:
-        """Make the lots of instrument `i` at least as fine as `size_places` decimals."""
-        self._rescale(i, int(self.price_places[i]), max(int(self.size_places[i]), size_places))
+    def refine(self, i: int, size_places: int, price_places: int = 0) -> None:
+        """Make the steps of instrument `i` at least as fine as these decimals."""
+        self._rescale(i, max(int(self.price_places[i]), price_places), max(int(self.size_places[i]), size_places))
 
     def _rescale(self, i: int, price_places: int, size_places: int) -> None:
         """Bring the state of instrument `i` to finer steps; no output changes by it."""
@@ -325,17 +338,10 @@ class Signals:
             self._write_bars()
         self.price_places[i], self.size_places[i] = price_places, size_places
         if ticks > 1 or lots > 1:
-            for state in (*self.levels, *self.measured):
-                for name in _PRICES:
-                    state[name][i] *= ticks
-                for name, factor in (("volume", lots), ("buy", lots), ("notional", ticks * lots)):
-                    total = join(state[name + "_hi"][i], state[name + "_lo"][i]) if state["trades"][i] else 0
-                    state[name + "_hi"][i], state[name + "_lo"][i] = split(total * factor)
-        for m, (name, texts) in enumerate(self.thresholds.items()):
-            text = texts[i]
-            exponent = 0 if name.startswith("tick") else size_places if name == "volume" else size_places + price_places
-            self.limits[m, i] = split(-int(-text.scaleb(exponent) // 1)) if text is not None else (0, 0)
-            self.measured["threshold"][m, i] = float(text) if text is not None else np.nan
+            for level in self.levels:
+                finer(level, i, ticks, lots)
+            self.features.rescale(i, ticks, lots)
+        self.measured.rescale(i, price_places, size_places)
         for bucketing in self.bucketing.values():
             bucketing.rescale(i, lots, size_places)
 
@@ -350,15 +356,52 @@ class Signals:
             self._out.append(("bars", to_rows.bars(self._closed, venues, symbols, self.price_places, self.size_places)))
             self._closed = []
 
+    def _watch(self, minutes: bar.Bars) -> None:
+        if self.watch:
+            counts = minutes["trades"], minutes["fills"]
+            figures = np.vstack([self._figures(minutes, *BARS[: -len(counts)]), *counts])
+            self.watch.minutes(minutes["instrument"], minutes["ts"], figures, self.first_day < _FOREVER)
+
+    def _judge(self) -> None:
+        """Hold the rules against the minutes of which all is known."""
+        if self.watch:
+            floor = np.full(len(self.instruments), _FOREVER) if self.ending else self._floor()
+            self.alert(self.watch.judge(floor))
+
+    def quoted(self, passed: list[Passed], *, ending: bool = False) -> None:
+        """Take minutes of quotes that are over."""
+        self.features.quotes.quotes(passed)
+        self._features(ending=ending)
+        self._judge()
+
+    def _features(self, *, ending: bool = False) -> None:
+        table = self.features.take(self.instruments, ending=ending)
+        if table is not None:
+            self._out.append(("features", table))
+            postures, found = self.feature_alarms.features(table, self.instruments)
+            if postures is not None:
+                self._out.append(("posture", postures))
+            self.alert(found)
+            self.alert(self.learned.features(table, self.instruments))
+            if self.watch:
+                self.watch.features(table)
+                if postures is not None:
+                    self.watch.postures(postures)
+
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
-        if closed.size:
+        if not closed.size:
+            bucketing.bulk.read(closed, bucketing.targets, self.size_places)
+        else:
             table, found = bucketing.rows(closed, self.instruments, self.size_places)
             self._out.append(("vpin", table))
             self.alert(found)
+            if self.watch:
+                self.watch.vpin(table)
 
     def alert(self, found: list[alerts.Alert]) -> None:
-        """Write alerts to table `alerts`, but for those that an earlier life of this tape has written."""
-        fresh = [a for a in found if a.alert_id not in self.known_alerts]
+        """Write alerts to table `alerts`, but for those within a cooldown and those that an earlier life has written."""
+        told = self.quiet.told(found, self.kernels.detectors.cooldowns()) if found else []
+        fresh = [a for a in told if a.alert_id not in self.known_alerts]
         if fresh:
             self._out.append(("alerts", alerts.rows(fresh, self.origin)))
 
@@ -368,12 +411,3 @@ def _longer(state: npt.NDArray[_Item], n: int, axis: int = 0) -> npt.NDArray[_It
     shape = list(state.shape)
     shape[axis] = n - shape[axis]
     return np.concatenate([state, np.zeros(shape, state.dtype)], axis)
-
-
-def _chosen(state: npt.NDArray[_Item], rows: list[int], n: int) -> npt.NDArray[_Item]:
-    """Return rows of a state over `n` instruments; -1 stands for one that is new."""
-    chosen = np.zeros((len(rows), n, *state.shape[2:]), state.dtype)
-    for k, row in enumerate(rows):
-        if row >= 0:
-            chosen[k] = state[row]
-    return chosen

@@ -39,6 +39,7 @@ ROW = np.dtype(
         ("kind", np.int8),  # TRADE, CLOCK, VOID or MARK
         # set on the way, not by decoders:
         ("counted", np.bool_),
+        ("quoted", np.bool_),  # a quote of its date stood when it was received
         ("late", np.int16),  # bit k: its own k-th time bar (market.BAR_WIDTHS_US) had been closed by the clock
         ("eff", np.int64),  # event time as kernels see it: never falls, us
         ("seq", np.int64),

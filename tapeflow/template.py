@@ -35,7 +35,9 @@ def _part(part: BaseModel, depth: int) -> Iterator[str]:
         about = field.description or _summary(value)
         if about:
             yield f"## {indent}{about}"
-        if isinstance(value, BaseModel):
+        if field.validate_default:  # a word that stands for more
+            yield f"# {indent}{name}: {_yaml(field.default)}"
+        elif isinstance(value, BaseModel):
             yield f"# {indent}{name}:"
             yield from _part(value, depth + 1)
         elif isinstance(value, dict) and value:

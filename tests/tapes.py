@@ -20,11 +20,11 @@ from pipelines.signals import Signals
 DAY = 1_700_006_400_000_000  # 2023-11-15, us
 EAGER = Detectors(
     big_trade=BigTrade(window=30, z=1.5, floor=100.0),
-    volume_surge=VolumeSurge(bar="1s", window=10, z=1.0, rvol=1.0),
+    volume_surge=VolumeSurge(bar="1s", window=10, z=1.0, rvol=1.0, cooldown_s=0),
     vpin_high=VpinHigh(pct=0.8),
 )
 KERNELS = Kernels(
-    bars=("1s", "1m", "5m", "15m", "1h", "4h", "1d", "tick:7", "volume", "dollar"),
+    bars=("1s", "1m", "5m", "15m", "1h", "4h", "1d", "tick:7", "volume", "dollar", "imbalance:tick:5", "run:volume:ewma:9"),
     vpin=("adv50x50", "v2.5x5"),
     percentile_window=20,
     percentile_min=5,

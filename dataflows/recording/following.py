@@ -1,27 +1,37 @@
-"""Settings edited while the recorder runs."""
+"""Files edited while the recorder runs: settings and rules."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
-from pipelines.settings import CONFIG, Settings, SettingsError
+from pipelines.settings import SettingsError
 
-SETTINGS_S: Final = 1.0
+LOOK_S: Final = 1.0
+_Read = TypeVar("_Read")
 log = structlog.get_logger(__name__)
 
 
-async def follow(reload: Callable[[], Settings], change: Callable[[Settings], Awaitable[None]]) -> None:
-    """Look at the file of settings every second; hand on what it says once it has changed and rests."""
-    path = Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG))
+async def follow(path: Path, refused: str, reload: Callable[[], _Read], change: Callable[[_Read], Awaitable[None]]) -> None:
+    """Look at a file every second; hand on what it says once it has changed and rests.
+
+    Parameters
+    ----------
+    path : Path
+    refused : str
+        What the log says where it cannot be used.
+    reload : callable
+        Reads it.
+    change : callable
+        Takes what was read.
+    """
     known = last = _stamp(path)
     while True:
-        await asyncio.sleep(SETTINGS_S)
+        await asyncio.sleep(LOOK_S)
         found, last = last, _stamp(path)
         if last is None or last == known or last != found:  # gone, as it was, or perhaps being written
             continue
@@ -29,9 +39,9 @@ async def follow(reload: Callable[[], Settings], change: Callable[[Settings], Aw
         try:
             await change(reload())
         except SettingsError as error:
-            log.error("settings_refused", faults=error.faults)
+            log.error(refused, faults=error.faults)
         except ValueError as error:
-            log.error("settings_refused", faults=[f"{path}: {error}"])
+            log.error(refused, faults=[f"{path}: {error}"])
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

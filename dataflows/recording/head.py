@@ -12,7 +12,7 @@ from pipelines.store.segment import Record
 
 
 class Head:
-    """Remembers the settings, instruments, reference volumes and open connections that were journaled.
+    """Remembers the settings, rules, instruments, reference volumes and open connections that were journaled.
 
     It is told of records once they are written, never ahead of them, and asked only between.
     """
@@ -23,7 +23,7 @@ class Head:
     def note(self, kind: int, payload: bytes, connection: int) -> None:
         """Take note of a record."""
         until = "9999"
-        if kind == Kind.SETTINGS:
+        if kind in (Kind.SETTINGS, Kind.RULES):
             key: Any = kind
         elif kind == Kind.INSTRUMENTS:
             key = msgspec.json.decode(payload, type=Instruments).venue
@@ -45,4 +45,4 @@ class Head:
         return [Record(recv_ns, connection, kind, payload) for _, connection, kind, payload in held]
 
 
-_ORDER = (Kind.SETTINGS, Kind.INSTRUMENTS, Kind.REFERENCE, Kind.CONNECT)
+_ORDER = (Kind.SETTINGS, Kind.RULES, Kind.INSTRUMENTS, Kind.REFERENCE, Kind.CONNECT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -25,7 +26,8 @@ from dataflows.recording.station import Preparation, Station
 from dataflows.recording.switchboard import Switchboard
 from pipelines.feeds import Feed
 from pipelines.records import Gap, Kind, Start
-from pipelines.settings import Settings, SettingsError
+from pipelines.rules.book import Rules, canonical, load
+from pipelines.settings import CONFIG, Settings, SettingsError
 from pipelines.store.journal_memory import Memory, recall
 from pipelines.store.journal_writer import Writer
 from pipelines.store.retention import consumed, expire
@@ -166,7 +168,7 @@ class Recorder:
                 return
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self.intake.run())
-                chores = [group.create_task(chore) for chore in (follow(reload, self.change), *self._chores())]
+                chores = [group.create_task(chore) for chore in (*self._followed(reload), *self._chores())]
                 await stop.wait()
                 for chore in chores:
                     chore.cancel()
@@ -192,6 +194,10 @@ class Recorder:
         live: dict[str, str] = {name: place.rules.tape for name, place in VENUES.items()}
         self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, live)))
         self.put(Kind.SETTINGS, self.settings.kernels.canonical())
+        try:
+            await self.change_rules(load(self.settings.rules))
+        except SettingsError as error:  # the tape is worth more than a rule; those in force before stay so
+            log.error("rules_refused", faults=error.faults)
         self.news.settle(self.settings.news)
         self.stations |= stations
         for (name, station), got in zip(stations.items(), attempts, strict=True):
@@ -222,6 +228,14 @@ class Recorder:
             raise SettingsError([str(error)]) from error
         finally:
             await rest.close()
+
+    def _followed(self, reload: Callable[[], Settings]) -> list[Coroutine[Any, Any, None]]:
+        """Return what looks at files that may be edited while recording."""
+        rules = self.settings.rules
+        return [
+            follow(Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG)), "settings_refused", reload, self.change),
+            follow(rules, "rules_refused", lambda: load(rules), self.change_rules),
+        ]
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """Return what is done again and again while recording."""
@@ -260,7 +274,11 @@ class Recorder:
         else:
             log.info("expired", segments=gone)
 
-    # Settings edited while running
+    # Settings and rules edited while running
+
+    async def change_rules(self, rules: Rules) -> None:
+        """Let these rules be in force from now on."""
+        self.put(Kind.RULES, canonical(rules))
 
     async def change(self, settings: Settings) -> None:
         """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""

@@ -29,6 +29,7 @@ BAR = np.dtype(
         ("trades", np.int64),  # 0: no bar is open
         ("fills", np.int64),
         ("threshold", np.float64),  # NaN: a time bar
+        ("imbalance", np.float64),  # buy less sell, in units of the threshold; NaN: no imbalance or run bar
         ("partial", np.bool_),
         ("repaired", np.bool_),
         ("gap", np.bool_),
@@ -109,6 +110,12 @@ def merge(bar, child):
     bar.repaired |= child.repaired
     bar.gap |= child.gap
     bar.late |= child.late
+
+
+@njit(cache=True, inline="always")
+def unit(places):
+    """Return 10**places as (hi, lo)."""
+    return _TENS[places, 0], _TENS[places, 1]
 
 
 @njit(cache=True)

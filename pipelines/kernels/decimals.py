@@ -67,7 +67,7 @@ def widen(rows, price_places, size_places, unfit):
 
 
 @njit(cache=True)
-def _mantissa(value, places):
+def mantissa(value, places):
     """Return `value` as an integer of that many places; -1 where it does not fit."""
     m = np.rint(value * _TENS[places])
     if m < LIMIT and m / _TENS[places] == value:
@@ -90,8 +90,8 @@ def to_integers(rows, price_places, size_places, unfit):
         row = rows[k]
         if row.kind != TRADE:
             continue
-        row.ticks = _mantissa(row.price, price_places[row.instrument])
-        row.lots = _mantissa(row.size, size_places[row.instrument])
+        row.ticks = mantissa(row.price, price_places[row.instrument])
+        row.lots = mantissa(row.size, size_places[row.instrument])
         if row.ticks <= 0 or row.lots <= 0:
             unfit[k] = True
             row.kind = VOID

@@ -15,7 +15,9 @@ TOP = np.dtype(
         ("instrument", np.int64),
         ("ts", np.int64),  # the venue's time, us since 1970
         ("bid", np.float64),  # quote per base; 0: no order on that side
+        ("bid_size", np.float64),  # base
         ("ask", np.float64),
+        ("ask_size", np.float64),
         ("frame", np.int64),
         ("of_book", np.bool_),  # seen in a book, not sent as a quote
     ],

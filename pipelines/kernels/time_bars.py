@@ -7,6 +7,7 @@ integers, so a rolled-up bar equals the bar made directly from trades.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from pipelines.kernels.bar import begin, extend, merge, terms
@@ -71,6 +72,17 @@ def _roll(children, floor, open_bars, width, out):
             closed += 1
             open_bars[i].trades = 0
     return closed
+
+
+@njit(cache=True)
+def rolled(children, instruments, width, out):
+    """Roll all of `children` up into bars of `width` us; return how many there are.
+
+    children: BAR, (n,), in time order per instrument, of a width that divides `width`. instruments: how many.
+    out: BAR, (n,).
+    """
+    open_bars = np.zeros(instruments, children.dtype)
+    return _roll(children, np.full(instruments, np.iinfo(np.int64).max), open_bars, width, out)
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from pipelines.kernels.wide import add, quotient
 from pipelines.market import Flag
 from pipelines.tape import TRADE
 
@@ -32,19 +33,22 @@ BUCKET = np.dtype(
 )
 
 _AFTER_GAP = int(Flag.AFTER_GAP)
+_ZERO = np.uint64(0)
 
 
 @njit(cache=True)
 def count_buckets(rows, open_buckets, targets):
     """Return how many buckets `rows` will close; arguments as of `buckets`."""
-    volume = np.zeros(targets.size, np.int64)
-    for k in range(rows.size):
-        if rows[k].kind == TRADE and rows[k].counted:
-            volume[rows[k].instrument] += rows[k].lots
+    filled = open_buckets["volume"].copy()
     count = 0
-    for i in range(targets.size):
-        if targets[i] > 0:
-            count += (open_buckets[i].volume + volume[i]) // targets[i]
+    for k in range(rows.size):
+        i = rows[k].instrument
+        if rows[k].kind != TRADE or not rows[k].counted or targets[i] == 0:
+            continue
+        filled[i] += rows[k].lots
+        if filled[i] >= targets[i]:
+            count += filled[i] // targets[i]
+            filled[i] %= targets[i]
     return count
 
 
@@ -109,18 +113,19 @@ def windows(closed, ring, ring_count, past, past_count, least, scales, out):
         if not bucket.partial:
             ring[i, ring_count[i] % n] = bucket
             ring_count[i] += 1
-        imbalance, volume, squares, gap = 0, 0, 0.0, bucket.gap
+        imbalance_hi, imbalance_lo, volume_hi, volume_lo = _ZERO, _ZERO, _ZERO, _ZERO
+        squares, gap = 0.0, bucket.gap
         size = min(ring_count[i], n)
         for j in range(ring_count[i] - size, ring_count[i]):
             old = ring[i, j % n]
-            imbalance += abs(2 * old.buy - old.volume)
-            volume += old.volume
+            imbalance_hi, imbalance_lo = add(imbalance_hi, imbalance_lo, _ZERO, np.uint64(abs(2 * old.buy - old.volume)))
+            volume_hi, volume_lo = add(volume_hi, volume_lo, _ZERO, np.uint64(old.volume))
             squares += old.squares
             gap |= old.gap
         out[k, 4] = 1.0 if gap else 0.0
         if bucket.partial or size < n:
             continue
-        vpin = imbalance / volume
+        vpin = quotient(imbalance_hi, imbalance_lo, volume_hi, volume_lo)
         known = min(past_count[i], past.shape[1])
         if known >= least:
             below = 0
@@ -129,7 +134,7 @@ def windows(closed, ring, ring_count, past, past_count, least, scales, out):
             out[k, 1] = below / known
         past[i, past_count[i] % past.shape[1]] = vpin
         past_count[i] += 1
-        base = volume / scales[i]
+        base = (volume_hi * 2.0**64 + volume_lo) / scales[i]
         u = squares / base
         v = base / n
         mean = math.sqrt(2.0 * u / (math.pi * v))

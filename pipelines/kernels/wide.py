@@ -42,6 +42,14 @@ def at_least(hi, lo, than_hi, than_lo):
     return hi > than_hi or (hi == than_hi and lo >= than_lo)
 
 
+@njit(cache=True, inline="always")
+def difference(hi, lo, other_hi, other_lo):
+    """Return |(hi, lo) - (other_hi, other_lo)|; all uint64."""
+    if at_least(hi, lo, other_hi, other_lo):
+        return hi - other_hi - (_ONE if lo < other_lo else _ZERO), lo - other_lo
+    return other_hi - hi - (_ONE if other_lo < lo else _ZERO), other_lo - lo
+
+
 @njit(cache=True)
 def quotient(hi, lo, by_hi, by_lo):
     """Return (hi, lo) / (by_hi, by_lo) as the nearest double, ties to even; all uint64, the divisor below 2**127."""

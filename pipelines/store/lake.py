@@ -318,7 +318,8 @@ class Lake(Commits):
         newest = ""
         if table.newest:
             age = ", ".join(f'"{column}" DESC NULLS LAST' for column in _by_age(table))
-            newest = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {age}) = 1"
+            key = ", ".join(f'"{column}"' for column in table.key)
+            newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {age}) = 1"
         connection.execute(f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM "{table.name}{HISTORY}" {newest}')
 
 

@@ -137,6 +137,7 @@ def _job(
     from pydantic import ValidationError
 
     from pipelines.jobs import Job
+    from pipelines.rules.book import load as load_rules
     from pipelines.settings import Kernels
     from pipelines.sources import open_source
     from pipelines.store.lake import Lake
@@ -150,7 +151,8 @@ def _job(
         raise Refusal(f"--bucket-volume {bucket_volume}: {error.errors()[0]['msg']}", status=2) from None
     except ValueError as error:
         raise Refusal(str(error), status=2) from None
-    return Job(source, kernels, Lake(lake), complete=complete or source.whole, replace=replace)
+    rules = load_rules(chosen.rules)
+    return Job(source, kernels, Lake(lake), complete=complete or source.whole, replace=replace, rules=rules)
 
 
 def _finish(job: Job, work: Callable[[Callable[[int], None]], None], *, json: bool) -> None:

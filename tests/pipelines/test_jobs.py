@@ -17,7 +17,7 @@ from pipelines.store.lake import Lake
 from tests import tapes
 from tests.conftest import SHARED
 
-COMPARED = ("trades", "bars", "vpin", "alerts", "gaps", "seals", "quarantine")
+COMPARED = ("trades", "bars", "vpin", "features", "posture", "alerts", "gaps", "seals", "quarantine")
 
 
 def archive(path: Path, seed: int, day: int, first_id: int, n: int = 4000) -> int:
@@ -81,7 +81,9 @@ def test_days_loaded_one_by_one_equal_days_loaded_together(tmp_path: Path, days:
     second = contents(tmp_path / "alone")["vpin"].filter(pl.col("setting") == "adv50x50", pl.col("date").dt.day() == 16)
     assert second["bucket_volume"].n_unique() == 1
     assert second["bucket_volume"][0] != 4.0, "V comes from the day before, not from bucket_volume"
-    assert second.sort("bucket")["vpin_flag"][0] is not None, "the window runs on across midnight"
+    first = second.sort("bucket").row(0, named=True)
+    assert first["vpin_flag"] is not None, "the window runs on across midnight"
+    assert first["vpin_bvc"] is not None, "and that of bulk classification"
     assert set(contents(tmp_path / "alone")["bars"]["quality"]) == {"complete"}
 
 

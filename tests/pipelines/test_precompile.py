@@ -21,7 +21,8 @@ def compiled():
 
 precompile.main()
 before = compiled()
-tapes.run(tapes.signals(complete=True), tapes.rows(7, 3000, span_us=2 * 86_400_000_000, instruments=3), cuts=[10, 1000])
+kernels = tapes.KERNELS.model_copy(update={"bars": (*tapes.KERNELS.bars, "run:tick:9", "imbalance:dollar:ewma:9")})
+tapes.run(tapes.signals(kernels, complete=True), tapes.rows(7, 3000, span_us=2 * 86_400_000_000, instruments=3), cuts=[10, 1000])
 rows = tapes.rows(8, 500)
 lines = [
     (int(r["ts"]) * 1000 + 5_000_000, Kind.FRAME,

@@ -55,7 +55,7 @@ def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_pa
     wanted = asyncio.run(play())
     written = Written(wanted)
     kinds = [e["kind"] for e in written.entries]
-    before = ["start", "settings", "instruments", *2 * ["reference"], *4 * ["klines"], "connect"]
+    before = ["start", "settings", "rules", "instruments", *2 * ["reference"], *4 * ["klines"], "connect"]
     assert kinds == [*before, "frame", "frame", "disconnect"]  # an ack, then the trade
     assert written.payloads("settings") == [json.loads(wanted.kernels.canonical())]
     assert [i["symbol"] for i in written.payloads("instruments")[0]["instruments"]] == ["BTC-USDT", "ETH-USDT"]
@@ -543,9 +543,9 @@ def test_each_segment_can_be_read_alone(tmp_path: Path) -> None:
     heads: dict[str, list[str]] = {name: [] for name in paths}
     for entry in entries(wanted.journal_dir):
         heads[entry["segment"]].append(entry["kind"])
-    whole = ["settings", "instruments", "reference", "connect"]
-    assert [heads[name][:4] for name in paths[2:]] == [whole] * (len(paths) - 2)
-    assert [kind for kind in heads[paths[1]] if kind in whole][:3] == whole[:3]  # it may hold the connect itself
+    whole = ["settings", "rules", "instruments", "reference", "connect"]
+    assert [heads[name][:5] for name in paths[2:]] == [whole] * (len(paths) - 2)
+    assert [kind for kind in heads[paths[1]] if kind in whole][:4] == whole[:4]  # it may hold the connect itself
 
 
 def test_what_goes_on_is_told_once_a_second(tmp_path: Path) -> None:

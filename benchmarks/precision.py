@@ -1,0 +1,78 @@
+"""What the detectors' alerts were worth on recordings in `../shared/data`; writes `benchmarks/precision.json`.
+
+Default settings, and rule and horizon of `tapeflow score`'s own defaults, fixed before anything was looked at. Nothing is
+tuned here. After it, `make docs` puts the figures into `docs/signals.md`.
+
+    python -m benchmarks.precision
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from pipelines.engine import Engine
+from pipelines.research import events, rules, scores
+from pipelines.settings import Kernels
+from pipelines.signals_doc import Measured, Precision
+from pipelines.sources import open_source
+from tests.conftest import SHARED
+
+HERE: Final = Path(__file__).with_name("precision.json")
+EVENT: Final = "move:1%/10m"
+HORIZON: Final = "10m"
+RECORDINGS: Final = {
+    "trades/freqtrade_XRP_OLD-trades.json.gz": "binance-spot",
+    "trades/tardis_binance-futures_BTCUSDT_trades_20200222.csv.gz": "binance-usdm",
+    "captures/usdm_btcusdt_20240718.gz captures/usdm_btcusdt_20240719.gz": "binance-usdm",
+    "captures/usdm_ethusdt_20240718.gz captures/usdm_ethusdt_20240719.gz": "binance-usdm",
+    "captures/spot_btcusdt_20240808.gz captures/spot_btcusdt_20240809.gz": "binance-spot",
+}
+"""Files that make one tape, and whose they are."""
+
+
+def tables(names: str, venue: str) -> dict[str, pl.DataFrame]:
+    """Return the alerts and bars of a recording."""
+    source = open_source([SHARED / name for name in names.split()], venue=venue)
+    engine = Engine(Kernels(), origin="history")
+    engine.tape_of_venue[source.venue] = source.tape
+    for instrument in source.instruments:
+        engine.add(instrument, source.tape)
+    made: dict[str, list[pa.Table]] = {"alerts": [], "bars": []}
+    outs = [*(engine.feed_piece(piece, names).tables for piece in source.pieces()), engine.finish().tables]
+    for name, table in (pair for out in outs for pair in out):
+        made.get(name, []).append(table)
+    return {name: pl.DataFrame(pa.concat_tables(parts)) for name, parts in made.items() if parts}
+
+
+def measured(names: str, venue: str) -> list[Measured]:
+    """Score the detectors of whose alerts on a recording some can be judged."""
+    made = tables(names, venue)
+    if "alerts" not in made:
+        return []
+    bars = made["bars"].filter(pl.col("bar") == "1m")
+    rule, horizon = rules.parse(EVENT), rules.span_us(HORIZON)
+    found = scores.by_detector(made["alerts"], events.find(rule, bars), events.watched(rule, bars), horizon)
+    return [_told(names, one, share) for one in found if (share := one.score.precision.value) is not None]
+
+
+def _told(names: str, one: scores.Scored, share: float) -> Measured:
+    score, precision = one.score, one.score.precision
+    figures = (score.days, score.alerts, score.hits, share, precision.low, precision.high, score.base_rate)
+    return Measured(one.detector, names, one.venue, one.symbol, *figures)
+
+
+def run() -> Precision:
+    """Measure all."""
+    found = [one for names, venue in RECORDINGS.items() for one in measured(names, venue)]
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    return Precision(today, EVENT, HORIZON, "default settings", [*RECORDINGS], found)
+
+
+if __name__ == "__main__":
+    HERE.write_bytes(msgspec.json.format(msgspec.json.encode(run()), indent=1) + b"\n")
