@@ -240,16 +240,18 @@ class Watch:
     def _of(self, compiled: _Compiled, i: int, run: _Run, floor: Places) -> Iterator[alerts.Alert]:
         """Yield the alerts of a rule at an instrument."""
         it = self.instruments[i]
-        others = {m: self._at.get((m.venue or it.venue, m.symbol), -1) if m.symbol else i for m in compiled.metrics}
+        elsewhere = {m: self._at.get((m.venue or it.venue, m.symbol), -1) for m in compiled.metrics if m.symbol}
+        setting = compiled.rule.setting or self.setting
         while run.waiting:
             minute = run.waiting[0]
-            places = {m: j if j == i or self._takes_part(j, minute) else -1 for m, j in others.items()}
-            if not all(self._passed(j, minute.ts, floor) for j in set(places.values()) - {i, -1}):
+            places = {m: j for m, j in elsewhere.items() if self._takes_part(j, minute)}
+            if not all(j == i or self._passed(j, minute.ts, floor) for j in places.values()):
                 return
             run.waiting.popleft()
-            rows = {j: self._sides[j].rows.get(minute.ts) for j in places.values() if j >= 0}
-            setting = compiled.rule.setting or self.setting
-            values = {m: row.value(m.name, setting) if (row := rows.get(j)) else math.nan for m, j in places.items()}
+            rows = {m: self._sides[j].rows.get(minute.ts) for m, j in places.items()}
+            own = self._sides[i].rows[minute.ts]
+            of = {m: rows.get(m) if m.symbol else own for m in compiled.metrics}
+            values = {m: row.value(m.name, setting) if row else math.nan for m, row in of.items()}
             alert = self._step(compiled, it, run, minute.ts, values)
             if alert is not None:
                 yield alert
@@ -282,12 +284,12 @@ class Watch:
     def _holds(self, compiled: _Compiled, it: Instrument, values: dict[language.Metric, float]) -> bool:
         who = (compiled.rule.name, it.venue, it.symbol)
         self.judged[who] += 1
-        missing = {language.write(m) for m, value in values.items() if math.isnan(value)}
-        if not missing:
-            try:
+        try:
+            if not any(map(math.isnan, values.values())):
                 return language.holds(compiled.node, values.__getitem__)
-            except ArithmeticError:
-                missing = {UNDEFINED}
+            missing = [language.write(m) for m, value in values.items() if math.isnan(value)]
+        except ArithmeticError:
+            missing = [UNDEFINED]
         self.missing.update((*who, name) for name in missing)
         return False
 
