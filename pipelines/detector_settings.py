@@ -56,7 +56,8 @@ class VolumeSurge(Part):
 class VpinHigh(Part):
     """VPIN's trailing percentile reaching `pct` from below.
 
-    Formula: share of the past values of vpin_flag that are at most this one; alerts when it reaches `pct` from below.
+    Formula: share of the past values of vpin_flag that are at most this one; alerts when it reaches `pct`, having
+    been below `rearm` since it last did; each date begins with the last one before.
     Unit: share, 0 to 1.
     Source: Easley, Lopez de Prado, O'Hara, RFS 25(5), 2012, alarm on the empirical distribution; here of past values
     alone.
