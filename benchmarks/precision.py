@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from benchmarks import learned
+from benchmarks import learned, minutes_precision
 from pipelines.engine import Engine
 from pipelines.learned import NAME as LEARNED
 from pipelines.learned_model import built_in
@@ -94,9 +94,11 @@ def _told(detector: str, names: str, who: tuple[str, str], score: scores.Score, 
 
 def run() -> Precision:
     """Measure all."""
-    found = [one for names, venue in RECORDINGS.items() for one in measured(names, venue)] + of_learned()
+    found = [one for names, venue in RECORDINGS.items() for one in measured(names, venue)]
+    found += [*minutes_precision.measured(EVENT, HORIZON), *of_learned()]
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    return Precision(today, EVENT, HORIZON, "default settings", [*RECORDINGS], found)
+    files = list(dict.fromkeys([*RECORDINGS, *(one.recording for one in found)]))
+    return Precision(today, EVENT, HORIZON, "default settings", files, found)
 
 
 if __name__ == "__main__":

@@ -85,8 +85,11 @@ def _head(precision: Precision) -> Iterator[str]:
     yield (
         f"Measured {precision.measured} on {', '.join(f'`{name}`' for name in precision.recordings)}: event"
         f" `{precision.event}`, horizon {precision.horizon}, {precision.settings}; definitions in [scoring.md](scoring.md)."
-        " These recordings are short: below 7 days there is no interval, and no figure of theirs is evidence that a detector"
-        " works. Figures with a horizon of their own are of longer ones, see [learned.md](learned.md)."
+        " Recordings of trades are short: below 7 days there is no interval, and no figure of theirs is evidence that a detector"
+        " works. Recordings of minutes last weeks, but know no sides and no quotes, so they judge only what needs prices and"
+        " volumes; days are summed over instruments. A detector beats chance where the low end of its interval lies above the"
+        " base rate, which says nothing of size, costs or another period. Volatile hours follow each other: whether plain"
+        " volatility would do as much was not measured. Figures with a horizon of their own: [learned.md](learned.md)."
     )
 
 
