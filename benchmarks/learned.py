@@ -22,7 +22,7 @@ from tests import recorded_minutes
 RULE: Final = "move:1%/10m"
 HORIZON: Final = "20m"
 LAST: Final = dt.date(2022, 1, 20)
-"""Last of 21 dates of BTC-PERP at FTX; 12 more follow."""
+"""Last of 20 dates of BTC-PERP at FTX that are learned from; 12 more follow."""
 
 
 def model() -> Model:

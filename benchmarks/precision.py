@@ -16,11 +16,15 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
+from benchmarks import learned, minutes_precision
 from pipelines.engine import Engine
+from pipelines.learned import NAME as LEARNED
+from pipelines.learned_model import built_in
 from pipelines.research import events, rules, scores
 from pipelines.settings import Kernels
 from pipelines.signals_doc import Measured, Precision
 from pipelines.sources import open_source
+from tests import recorded_minutes
 from tests.conftest import SHARED
 
 HERE: Final = Path(__file__).with_name("precision.json")
@@ -58,20 +62,43 @@ def measured(names: str, venue: str) -> list[Measured]:
     bars = made["bars"].filter(pl.col("bar") == "1m")
     rule, horizon = rules.parse(EVENT), rules.span_us(HORIZON)
     found = scores.by_detector(made["alerts"], events.find(rule, bars), events.watched(rule, bars), horizon)
-    return [_told(names, one, share) for one in found if (share := one.score.precision.value) is not None]
+    return [
+        _told(one.detector, names, (one.venue, one.symbol), one.score, share)
+        for one in found
+        if (share := one.score.precision.value) is not None and one.detector != LEARNED
+    ]
 
 
-def _told(names: str, one: scores.Scored, share: float) -> Measured:
-    score, precision = one.score, one.score.precision
+def of_learned() -> list[Measured]:
+    """Score the learned detector: on recorded minutes of days after its own, and of no others."""
+    model = built_in()
+    found = learned.judged(model)
+    files = {
+        "ftx": (recorded_minutes.FTX, ("ftx", "BTC-PERP")),
+        "binance_us": (" ".join(recorded_minutes.BINANCE_US.values()), ("binanceus", "BTCUSD and BTCUSDT")),
+        "usdm": (recorded_minutes.USDM, ("binance-usdm", "14 symbols")),
+    }
+    made = [
+        _told(LEARNED, names, who, found[name], share)
+        for name, (names, who) in files.items()
+        if (share := found[name].precision.value) is not None
+    ]
+    return [msgspec.structs.replace(one, horizon=model.horizon) for one in made]
+
+
+def _told(detector: str, names: str, who: tuple[str, str], score: scores.Score, share: float) -> Measured:
+    precision = score.precision
     figures = (score.days, score.alerts, score.hits, share, precision.low, precision.high, score.base_rate)
-    return Measured(one.detector, names, one.venue, one.symbol, *figures)
+    return Measured(detector, names, who[0], who[1], *figures)
 
 
 def run() -> Precision:
     """Measure all."""
     found = [one for names, venue in RECORDINGS.items() for one in measured(names, venue)]
+    found += [*minutes_precision.measured(EVENT, HORIZON), *of_learned()]
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    return Precision(today, EVENT, HORIZON, "default settings", [*RECORDINGS], found)
+    files = list(dict.fromkeys([*RECORDINGS, *(one.recording for one in found)]))
+    return Precision(today, EVENT, HORIZON, "default settings", files, found)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Quiet:
     def _tells(self, alert: Alert, cooldown: int) -> bool:
         who = alert.detector, alert.instrument.venue, alert.instrument.symbol
         last = self.last.get(who)
-        if last is not None and last // DAY_US == alert.ts // DAY_US and alert.ts - last < cooldown:
+        if cooldown and last is not None and last // DAY_US == alert.ts // DAY_US and alert.ts - last < cooldown:
             return False
         self.last[who] = alert.ts
         return True

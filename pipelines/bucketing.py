@@ -37,6 +37,7 @@ class Bucketing:
         self.past = np.zeros((0, self.window))
         self.past_count = np.zeros(0, np.int64)
         self.elevated = np.zeros(0, np.bool_)
+        self.last_pct = np.zeros(0)
         self.bulk = BulkBuckets(self.n)
 
     def fits(self, kernels: Kernels) -> bool:
@@ -45,7 +46,7 @@ class Bucketing:
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
-        for name in ("open", "targets", "ring", "ring_count", "past", "past_count", "elevated"):
+        for name in ("open", "targets", "ring", "ring_count", "past", "past_count", "elevated", "last_pct"):
             state = getattr(self, name)
             setattr(self, name, np.concatenate([state, np.zeros((n - len(state), *state.shape[1:]), state.dtype)]))
         self.volumes += [None] * (n - len(self.volumes))
@@ -71,6 +72,7 @@ class Bucketing:
             volume = rounded(adv.volume / float(self.number)) if adv else None
         self.volumes[i] = volume
         self.open[i] = np.zeros((), vpin.BUCKET)
+        self.elevated[i] = self.last_pct[i] >= self.high.pct
         self.bulk.begin_date(i)
         return places_of(volume) if volume is not None else 0
 
@@ -140,7 +142,7 @@ class Bucketing:
         return table, self._crossings(closed, read, instruments)
 
     def _crossings(self, closed: Buckets, read: npt.NDArray[np.float64], instruments: list[Instrument]) -> list[alerts.Alert]:
-        """Return an alert for each bucket whose percentile reaches the threshold from below."""
+        """Return an alert for each bucket whose percentile reaches the threshold, having been below the re-arm level."""
         settings = (self.setting + self.high.model_dump_json()).encode()
         found = []
         for k in np.flatnonzero(~np.isnan(read[:, 1])):
@@ -164,5 +166,6 @@ class Bucketing:
                         ),
                     )
                 )
-            self.elevated[i] = pct >= self.high.pct
+            self.elevated[i] = pct >= (min(self.high.rearm, self.high.pct) if self.elevated[i] else self.high.pct)
+            self.last_pct[i] = pct
         return found

@@ -56,7 +56,8 @@ class VolumeSurge(Part):
 class VpinHigh(Part):
     """VPIN's trailing percentile reaching `pct` from below.
 
-    Formula: share of the past values of vpin_flag that are at most this one; alerts when it reaches `pct` from below.
+    Formula: share of the past values of vpin_flag that are at most this one; alerts when it reaches `pct`, having
+    been below `rearm` since it last did; each date begins with the last one before.
     Unit: share, 0 to 1.
     Source: Easley, Lopez de Prado, O'Hara, RFS 25(5), 2012, alarm on the empirical distribution; here of past values
     alone.
@@ -300,7 +301,7 @@ class Learned(Part):
     Unit: probability, as of the days it was learned from.
     Source: ours; scikit-learn's LogisticRegression; the level by false alarms a day on these days.
     Null: where a column that the model names is null (the built-in one: the first day).
-    Read: It moves and is traded as it did before large moves; `details` has each term. Measured in docs/learned.md.
+    Read: It moves and is traded as it did before large moves; `details` has each term. More in docs/learned.md.
     Beware: Direction. Most of it is that volatility stays high once it is; what it was learned from is one instrument of
     one month.
     """

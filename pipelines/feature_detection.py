@@ -20,6 +20,7 @@ from pipelines.kernels import alarm, cusum, standing
 from pipelines.kernels import posture as machine
 from pipelines.kernels.bar import Bars
 from pipelines.market import DAY_US, Instrument
+from pipelines.tape import joined
 
 WARM_US: Final = 240 * alarm.MINUTE
 """Minutes this long before midnight are what a date begins with."""
@@ -111,14 +112,15 @@ class FeatureAlarms:
         """Take minutes of an instrument, in order; return what was found, date by date."""
         side, parts = self.sides[i], []
         days = rows["ts"] // DAY_US * DAY_US
-        for day in np.unique(days).tolist():
+        one = days.size > 0 and days[0] == days[-1]
+        for day in days[:1].tolist() if one else np.unique(days).tolist():
             mine = rows[days == day]
             if day != side.day:
                 self._begin_date(side, day)
             found, free = self._run(side, mine)
             side.today[:, mine["ts"] // alarm.MINUTE % alarm.DAY_MINUTES] = free.T
-            side.warm = np.concatenate([side.warm, mine])
-            side.warm = side.warm[side.warm["ts"] > side.warm["ts"][-1] - WARM_US]
+            warm = joined([side.warm, mine])
+            side.warm = warm[np.searchsorted(warm["ts"], warm["ts"][-1] - WARM_US, side="right") :].copy()
             parts.append(posture.Followed(i, mine["ts"].copy(), found, side.levels))
         return parts
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipelines.feature_tables import VERSION
 
 BUILT_IN: Final = Path(__file__).with_name("learned_model.json")
-"""Learned from 21 days of recorded minutes; docs/decisions/0021 says how, and how it was judged."""
+"""Learned from 20 days of recorded minutes; docs/learned.md says how, and how it was judged."""
 
 
 class Term(BaseModel):

@@ -15,6 +15,7 @@ from pipelines import rows as to_rows
 from pipelines.detector_settings import Posture
 from pipelines.kernels import alarm, posture, trend
 from pipelines.market import Instrument
+from pipelines.tape import joined
 
 STATES: Final = {0: "flat", 1: "long", -1: "short"}
 ACTIONS: Final = {posture.HOLD: "hold", posture.ENTER: "enter", posture.REVERSE: "enter", posture.EXIT: "exit"}
@@ -43,7 +44,7 @@ def logit(p: float) -> float:
 def table(parts: Sequence[Followed], of: Sequence[Instrument]) -> pa.Table:
     """Return rows of table `posture`."""
     ts = np.concatenate([part.ts for part in parts])
-    found = np.concatenate([part.found for part in parts])
+    found = joined([part.found for part in parts])
     sizes = [part.ts.size for part in parts]
     at = np.repeat([part.instrument for part in parts], sizes)
     columns = {
@@ -52,9 +53,9 @@ def table(parts: Sequence[Followed], of: Sequence[Instrument]) -> pa.Table:
         "symbol": to_rows.words([x.symbol for x in of], at),
         "ts": to_rows.time(ts),
         "end": to_rows.time(ts + alarm.MINUTE),
-        "p_up": to_rows.or_null(_p_up(found["total"])),
-        "p_up_quotes": to_rows.or_null(_p_up(found["total_quotes"])),
-        "entry": pa.array(_p_up(np.repeat([part.entry for part in parts], sizes))),
+        "p_up": to_rows.or_null(trend.p_ups(found["total"])),
+        "p_up_quotes": to_rows.or_null(trend.p_ups(found["total_quotes"])),
+        "entry": pa.array(trend.p_ups(np.repeat([part.entry for part in parts], sizes))),
         "state": [STATES[x] for x in found["state"].tolist()],
         "since": to_rows.time(np.ascontiguousarray(found["since"])),
         "action": [ACTIONS[x] for x in found["action"].tolist()],
@@ -63,10 +64,6 @@ def table(parts: Sequence[Followed], of: Sequence[Instrument]) -> pa.Table:
     for name, terms in zip((*trend.TERMS, *trend.QUOTE_TERMS), found["terms"].T, strict=True):
         columns[f"term_{name}"] = to_rows.or_null(np.ascontiguousarray(terms))
     return to_rows.table("posture", columns)
-
-
-def _p_up(totals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.array([trend.p_up(total) for total in totals.tolist()])
 
 
 def change(settings: Posture, it: Instrument, ts: int, found: np.void, entry: float) -> alerts.Alert:

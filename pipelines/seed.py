@@ -119,7 +119,8 @@ class Seeds:
         past = rows["vpin_flag"].drop_nulls().tail(bucketing.window).to_numpy()
         bucketing.past[i, : past.size], bucketing.past_count[i] = past, past.size
         percentiles = rows["pct"].drop_nulls()
-        bucketing.elevated[i] = bool(percentiles.len() and percentiles[-1] >= bucketing.high.pct)
+        bucketing.last_pct[i] = percentiles[-1] if percentiles.len() else 0.0
+        bucketing.elevated[i] = bucketing.last_pct[i] >= bucketing.high.pct
         window = list(rows.tail(bucketing.n).select("bucket_volume", "buy_volume", "squares", "spans_gap").iter_rows())
         signals.refine(i, max((places_of(Decimal(repr(x))) for bucket in window for x in bucket[:2]), default=0))
         bucketing.plant(i, window, int(signals.size_places[i]))

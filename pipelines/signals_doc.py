@@ -44,6 +44,8 @@ class Measured(msgspec.Struct, forbid_unknown_fields=True):
     low: float | None
     high: float | None
     base_rate: float | None
+    horizon: str = ""
+    """Where it is another than that of all."""
 
 
 class Precision(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,7 +85,11 @@ def _head(precision: Precision) -> Iterator[str]:
     yield (
         f"Measured {precision.measured} on {', '.join(f'`{name}`' for name in precision.recordings)}: event"
         f" `{precision.event}`, horizon {precision.horizon}, {precision.settings}; definitions in [scoring.md](scoring.md)."
-        " These recordings are short: below 7 days there is no interval, and no figure here is evidence that a detector works."
+        " Recordings of trades are short: below 7 days there is no interval, and no figure of theirs is evidence that a detector"
+        " works. Recordings of minutes last weeks, but know no sides and no quotes, so they judge only what needs prices and"
+        " volumes; days are summed over instruments. A detector beats chance where the low end of its interval lies above the"
+        " base rate, which says nothing of size, costs or another period. Volatile hours follow each other: whether plain"
+        " volatility would do as much was not measured. Figures with a horizon of their own: [learned.md](learned.md)."
     )
 
 
@@ -146,7 +152,7 @@ def _precision(names: list[str], precision: Precision) -> str:
 
 def _line(m: Measured, *, named: bool) -> str:
     name = f"`{m.detector}` " if named else ""
-    where = f"{m.venue} {m.symbol}, {m.days:.2f} days"
+    where = f"{m.venue} {m.symbol}, {m.days:.2f} days" + (f", horizon {m.horizon}" if m.horizon else "")
     interval = "no interval" if m.low is None else f"95 % interval {m.low:.2f} to {m.high:.2f}"
     base = "unknown" if m.base_rate is None else f"{m.base_rate:.3f}"
     return f"{name}{m.precision:.2f} (n = {m.alerts}, {m.hits} followed; base rate {base}; {interval}; {where})"

@@ -7,9 +7,9 @@ import sys
 from pipelines.settings import SettingsError
 from pipelines.store import LakeError
 from tapeflow import journal_command
-from tapeflow.commands import Refusal, app, demo, doctor, lake, operate, research, rules, run, score, start
+from tapeflow.commands import Refusal, app, demo, doctor, lake, learn, operate, research, rules, run, score, start
 
-__all__ = ["demo", "doctor", "lake", "main", "operate", "research", "rules", "run", "score", "start"]
+__all__ = ["demo", "doctor", "lake", "learn", "main", "operate", "research", "rules", "run", "score", "start"]
 
 app.add_typer(journal_command.app, name="journal")
 app.add_typer(rules.app, name="rules")

@@ -50,18 +50,18 @@ def silences(rows, traded, minutes, times, floor, least, out):
     found = 0
     for k in range(rows.size):
         row = rows[k]
-        state = traded[row.instrument]
-        ring = minutes[row.instrument]
+        i = row.instrument
+        state = traded[i]
         if row.kind == TRADE and row.counted:
             if row.eff >= state.until:
                 minute = row.eff // MINUTE
                 if state.last == 0:
                     state.first = minute
                 for m in range(max(state.last // MINUTE + 1, minute - w), minute + 1):
-                    ring[m % (w + 1)] = 0
+                    minutes[i, m % (w + 1)] = 0
                 state.until = (minute + 1) * MINUTE
                 state.slot = minute % (w + 1)
-            ring[state.slot] += 1
+            minutes[i, state.slot] += 1
             state.last = row.eff
             state.told = False
         elif row.kind == CLOCK and state.last > 0 and not state.told and row.ts - state.last >= floor:
@@ -70,9 +70,9 @@ def silences(rows, traded, minutes, times, floor, least, out):
                 continue
             count = 0
             for m in range(minute - w, minute):
-                count += ring[m % (w + 1)]
+                count += minutes[i, m % (w + 1)]
             if count >= least and row.ts - state.last >= times * (w * MINUTE / count):
-                out[found].instrument = row.instrument
+                out[found].instrument = i
                 out[found].last = state.last
                 out[found].now = row.ts
                 out[found].gap = w * MINUTE / count

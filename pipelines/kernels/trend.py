@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 TERMS = ("mom_5m", "mom_15m", "vwap_5m", "imbalance_15m", "rvol_5m")
@@ -74,3 +75,12 @@ def agreement(terms):
 def p_up(total):
     """Return 1 / (1 + exp(-total))."""
     return 1.0 / (1.0 + math.exp(-total))
+
+
+@njit(cache=True)
+def p_ups(totals):
+    """Return p_up of each total; totals: float64, (n,)."""
+    out = np.empty(totals.size)
+    for k in range(totals.size):
+        out[k] = p_up(totals[k])
+    return out

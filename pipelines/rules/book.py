@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 import yaml
 
-from pipelines.rules import language
+from pipelines.rules import conditions, language
 from pipelines.rules.metrics import METRICS
 from pipelines.settings import VENUES, SettingsError, vpin_terms
 
@@ -25,7 +25,6 @@ FIELDS: Final = (
     *("name", "venue", "symbol", "setting", "when", "metric", "comparison", "threshold"),
     *("persistence", "cooldown", "severity"),
 )
-COMPARISONS: Final = (">", ">=", "<", "<=", "==", "!=")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.-]{0,39}")
 _COUNTS: Final = {"persistence": (1, 1440), "cooldown": (0, 1440), "severity": (1, 3)}
@@ -48,7 +47,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name : str
         Stored in `alerts.detector`.
     when : str
-        The condition, as `language.write` writes it.
+        The condition, as `conditions.write` writes it.
     venue, symbol : str
         Where it holds; empty: everywhere.
     setting : str
@@ -254,7 +253,7 @@ class _Reader:
             self._fault(node, f"{who}when: no text; write a condition, like `when: mom_bps_5m > 50`")
             return None
         try:
-            return language.write(language.parse(node.value))
+            return conditions.write(language.parse(node.value))
         except language.ExpressionError as error:
             for at, what in error.faults:
                 line, column = _place(node, at)
@@ -270,15 +269,15 @@ class _Reader:
             return None
         metric = self._metric(fields["metric"], who)
         sign, value = fields["comparison"], self._number(fields["threshold"], "threshold", who)
-        if not isinstance(sign, yaml.ScalarNode) or sign.value.strip() not in COMPARISONS:
-            quoted = " ".join(f'"{known}"' for known in COMPARISONS)
+        if not isinstance(sign, yaml.ScalarNode) or sign.value.strip() not in conditions.COMPARISONS:
+            quoted = " ".join(f'"{known}"' for known in conditions.COMPARISONS)
             self._fault(sign, f"{who}comparison: write one of {quoted}, in quotes")
             return None
         if metric is None or value is None:
             return None
-        number = language.Number(abs(value))
-        held = language.Negative(number) if value < 0 else number
-        return language.write(language.Pair(sign.value.strip(), language.Metric(metric), held))
+        number = conditions.Number(abs(value))
+        held = conditions.Negative(number) if value < 0 else number
+        return conditions.write(conditions.Pair(sign.value.strip(), conditions.Metric(metric), held))
 
     def _metric(self, node: yaml.Node, who: str) -> str | None:
         name = node.value if isinstance(node, yaml.ScalarNode) else ""

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.alerts import Alert
 from pipelines.kernels.bar import FIGURES
 from pipelines.market import Instrument
-from pipelines.rules import language
+from pipelines.rules import conditions, language
 from pipelines.rules.book import Rule, Rules
 from pipelines.rules.metrics import BARS, FEATURES, POSTURE, VPIN
 from pipelines.rules.watch import Watch
@@ -83,7 +83,7 @@ def _concerned(lake: Lake, rules: Rules) -> list[Instrument]:
 def _speaks_of(rule: Rule, it: Instrument) -> bool:
     if rule.venue in ("", it.venue) and rule.symbol in ("", it.symbol, it.native):
         return True
-    others = (m for m in language.metrics(language.parse(rule.when)) if m.symbol)
+    others = (m for m in conditions.metrics(language.parse(rule.when)) if m.symbol)
     return any((m.venue or rule.venue) in ("", it.venue) and m.symbol in (it.symbol, it.native) for m in others)
 
 

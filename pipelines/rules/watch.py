@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipelines import alerts
 from pipelines.market import DAY_US, Instrument
-from pipelines.rules import language
+from pipelines.rules import conditions, language
 from pipelines.rules.book import Rule, Rules
 from pipelines.rules.metrics import BARS, FEATURES, POSTURE, VPIN
 
@@ -99,8 +99,8 @@ class _Run:
 
 class _Compiled(NamedTuple):
     rule: Rule
-    node: language.Node
-    metrics: tuple[language.Metric, ...]
+    node: conditions.Node
+    metrics: tuple[conditions.Metric, ...]
 
     def concerns(self, it: Instrument) -> bool:
         return self.rule.venue in ("", it.venue) and self.rule.symbol in ("", it.symbol, it.native)
@@ -138,7 +138,7 @@ class Watch:
     def configure(self, rules: Rules) -> None:
         """Take new rules; those that stay as they were go on from where they stand."""
         compiled = [(rule, language.parse(rule.when)) for rule in rules]
-        self._compiled = [_Compiled(rule, node, tuple(dict.fromkeys(language.metrics(node)))) for rule, node in compiled]
+        self._compiled = [_Compiled(rule, node, tuple(dict.fromkeys(conditions.metrics(node)))) for rule, node in compiled]
         self._runs = {key: run for key, run in self._runs.items() if key[0] in rules}
         self._due = {(rules.index(rule), i) for (rule, i), run in self._runs.items() if run.waiting}
         self.rules = rules
@@ -240,16 +240,18 @@ class Watch:
     def _of(self, compiled: _Compiled, i: int, run: _Run, floor: Places) -> Iterator[alerts.Alert]:
         """Yield the alerts of a rule at an instrument."""
         it = self.instruments[i]
-        others = {m: self._at.get((m.venue or it.venue, m.symbol), -1) if m.symbol else i for m in compiled.metrics}
+        elsewhere = {m: self._at.get((m.venue or it.venue, m.symbol), -1) for m in compiled.metrics if m.symbol}
+        setting = compiled.rule.setting or self.setting
         while run.waiting:
             minute = run.waiting[0]
-            places = {m: j if j == i or self._takes_part(j, minute) else -1 for m, j in others.items()}
-            if not all(self._passed(j, minute.ts, floor) for j in set(places.values()) - {i, -1}):
+            places = {m: j for m, j in elsewhere.items() if self._takes_part(j, minute)}
+            if not all(j == i or self._passed(j, minute.ts, floor) for j in places.values()):
                 return
             run.waiting.popleft()
-            rows = {j: self._sides[j].rows.get(minute.ts) for j in places.values() if j >= 0}
-            setting = compiled.rule.setting or self.setting
-            values = {m: row.value(m.name, setting) if (row := rows.get(j)) else math.nan for m, j in places.items()}
+            rows = {m: self._sides[j].rows.get(minute.ts) for m, j in places.items()}
+            own = self._sides[i].rows[minute.ts]
+            of = {m: rows.get(m) if m.symbol else own for m in compiled.metrics}
+            values = {m: row.value(m.name, setting) if row else math.nan for m, row in of.items()}
             alert = self._step(compiled, it, run, minute.ts, values)
             if alert is not None:
                 yield alert
@@ -263,7 +265,7 @@ class Watch:
         return bool(floor[j] >= ts + MINUTE_US) and not (closed and closed[0].ts <= ts)
 
     def _step(
-        self, compiled: _Compiled, it: Instrument, run: _Run, ts: int, values: dict[language.Metric, float]
+        self, compiled: _Compiled, it: Instrument, run: _Run, ts: int, values: dict[conditions.Metric, float]
     ) -> alerts.Alert | None:
         """Judge one minute."""
         rule = compiled.rule
@@ -279,15 +281,15 @@ class Watch:
         run.armed, run.last = False, ts
         return _alert(compiled, it, ts, run.run, values)
 
-    def _holds(self, compiled: _Compiled, it: Instrument, values: dict[language.Metric, float]) -> bool:
+    def _holds(self, compiled: _Compiled, it: Instrument, values: dict[conditions.Metric, float]) -> bool:
         who = (compiled.rule.name, it.venue, it.symbol)
         self.judged[who] += 1
-        missing = {language.write(m) for m, value in values.items() if math.isnan(value)}
-        if not missing:
-            try:
-                return language.holds(compiled.node, values.__getitem__)
-            except ArithmeticError:
-                missing = {UNDEFINED}
+        try:
+            if not any(map(math.isnan, values.values())):
+                return conditions.holds(compiled.node, values.__getitem__)
+            missing = [conditions.write(m) for m, value in values.items() if math.isnan(value)]
+        except ArithmeticError:
+            missing = [UNDEFINED]
         self.missing.update((*who, name) for name in missing)
         return False
 
@@ -310,11 +312,11 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return values
 
 
-def _alert(compiled: _Compiled, it: Instrument, ts: int, run: int, values: dict[language.Metric, float]) -> alerts.Alert:
+def _alert(compiled: _Compiled, it: Instrument, ts: int, run: int, values: dict[conditions.Metric, float]) -> alerts.Alert:
     rule, look = compiled.rule, values.__getitem__
-    held = language.comparison(compiled.node)
-    score, threshold = (language.number(held.left, look), language.number(held.right, look)) if held else (1.0, 1.0)
-    shown = ", ".join(f"{language.write(m)} {value:.6g}" for m, value in values.items())
+    held = conditions.comparison(compiled.node)
+    score, threshold = (conditions.number(held.left, look), conditions.number(held.right, look)) if held else (1.0, 1.0)
+    shown = ", ".join(f"{conditions.write(m)} {value:.6g}" for m, value in values.items())
     about = ("rule", rule.name, str(rule.version), it.venue, it.symbol, str(ts))
     return alerts.Alert(
         hashlib.sha256("\0".join(about).encode()).hexdigest()[:32],
@@ -326,7 +328,7 @@ def _alert(compiled: _Compiled, it: Instrument, ts: int, run: int, values: dict[
         score,
         threshold,
         f"{it.symbol} {rule.name}: {shown}",
-        alerts.details(when=rule.when, values={language.write(m): value for m, value in values.items()}, minutes=run),
+        alerts.details(when=rule.when, values={conditions.write(m): value for m, value in values.items()}, minutes=run),
         source="rule",
         version=rule.version,
     )

@@ -116,12 +116,12 @@ def _chosen(rules: Rules, names: list[str]) -> Rules:
 
 def _notes(rules: Rules, chosen: Settings) -> list[str]:
     """Return what is no fault, and yet may not be meant: instruments and VPIN settings that are not recorded."""
-    from pipelines.rules import language
+    from pipelines.rules import conditions, language
 
     settings_of_vpin = chosen.kernels.vpin_settings()
     notes = []
     for rule in rules:
-        others = [(m.venue or rule.venue, m.symbol) for m in language.metrics(language.parse(rule.when)) if m.symbol]
+        others = [(m.venue or rule.venue, m.symbol) for m in conditions.metrics(language.parse(rule.when)) if m.symbol]
         for venue, symbol in dict.fromkeys([(rule.venue, rule.symbol), *others]):
             if venue and venue not in chosen.venues:
                 notes.append(f"rule {rule.name}: venue {venue} is not recorded; the settings name {', '.join(chosen.venues)}")

@@ -286,4 +286,6 @@ def of_recorded() -> list[Row]:
     made.minutes(bars, close, volume)
     postures, alerts = made.features(table, [IT])
     assert postures is not None
-    return [alert._asdict() | {"instrument": 0} for alert in alerts] + postures.drop_columns(["date"]).to_pylist()
+    rows: list[Row] = postures.drop_columns(["date"]).to_pylist()
+    found: list[Row] = [alert._asdict() | {"instrument": 0} for alert in alerts]
+    return found + rows

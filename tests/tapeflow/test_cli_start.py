@@ -36,7 +36,9 @@ def test_init_writes_the_defaults() -> None:
 def test_every_line_uncommented_is_the_defaults_too() -> None:
     defaults = load()
     text = uncommented(template())
-    assert yaml.safe_load(text) == json.loads(defaults.model_dump_json()), "every setting is in the file"
+    said = json.loads(defaults.model_dump_json())
+    said["kernels"]["detectors"]["learned"]["model"] = "built-in"  # stands for all its numbers
+    assert yaml.safe_load(text) == said, "every setting is in the file"
     Path("tapeflow.yaml").write_text(text)
     assert load() == defaults
 

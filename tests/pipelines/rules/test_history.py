@@ -16,6 +16,7 @@ from pipelines.rules.history import Tried, fired
 from pipelines.rules.metrics import BARS, VPIN
 from pipelines.store.lake import Lake
 from tests import tapes
+from tests.conftest import SHARED
 from tests.pipelines.test_jobs import archive, job
 
 RULES = read("""
@@ -114,3 +115,19 @@ def test_a_job_with_rules_is_another_job(tmp_path: Path) -> None:
 def test_every_metric_stands_in_its_table() -> None:
     assert set(BARS) <= set(TABLES["bars"].schema.names)
     assert set(VPIN) <= set(TABLES["vpin"].schema.names)
+
+
+@pytest.mark.real
+def test_history_of_recorded_days_is_that_of_the_flow(tmp_path: Path) -> None:
+    rules = read("""
+rules:
+- {name: runs, when: abs(mom_bps_15m) > 50 and rvol_5m > 1.5, persistence: 2, cooldown: 30}
+- {name: jumps, when: jump_5m and not gap}
+- {name: leans, when: p_up > 0.7 or p_up < 0.3, persistence: 3, cooldown: 60}
+""")
+    source = SHARED / "trades/freqtrade_XRP_OLD-trades.json.gz"
+    load(job(tmp_path / "lake", source, venue="binance-spot", complete=False)._replace(rules=rules))
+    lake = Lake(tmp_path / "lake")
+    tried = fired(lake, rules, "adv50x50")
+    assert {"runs", "leans"} <= set(same(lake, tried))
+    assert tried.judged["runs", "binance-spot", "XRP-ETH"] == 2469

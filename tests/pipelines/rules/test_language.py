@@ -6,24 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.language import (
-    DEEPEST,
-    LONGEST,
-    MOST,
-    Call,
-    ExpressionError,
-    Metric,
-    Negative,
-    Node,
-    Not,
-    Number,
-    Pair,
-    holds,
-    metrics,
-    number,
-    parse,
-    write,
-)
+from pipelines.rules.conditions import Call, Metric, Negative, Node, Not, Number, Pair, holds, metrics, number, write
+from pipelines.rules.language import DEEPEST, LONGEST, MOST, ExpressionError, parse
 from pipelines.rules.metrics import METRICS
 
 NUMBERS = [name for name, kind in METRICS.items() if kind == "number"]
