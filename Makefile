@@ -16,7 +16,7 @@ up: setup ## everything, as tapeflow.yaml says
 	$(BIN)/python -m tapeflow up
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not soak"
+	$(BIN)/python -m tests.run
 
 soak: setup ## kills by the dozen; the result goes to benchmarks/soak.md
 	$(BIN)/python -m tests.soak
