@@ -8,7 +8,6 @@ import msgspec
 
 from assets import checks, deltalog
 from assets.resources import LiveLake
-from pipelines.market import TABLES
 from pipelines.schema import Table
 from pipelines.store.lake import Lake, Summary
 
@@ -22,9 +21,6 @@ MADE_FROM = {
     "posture": ("features",),
     "alerts": ("trades", "bars", "vpin", "features", "posture"),
 }
-
-STREAMED = {name: table for name, table in TABLES.items() if name not in ("pairs", "scores")}
-"""Tables that the flow writes; the others are written by commands."""
 
 STEADY = {"trades", "bars", "coverage"}
 """Tables that grow by the minute as long as the stream runs."""
@@ -42,7 +38,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 def live_assets(root: str) -> list[dg.AssetSpec]:
     """Return one external asset `live/<table>` per table of the lake at `root`."""
-    return [_asset(table, f"{root}/{table.name}") for table in STREAMED.values()]
+    return [_asset(table, f"{root}/{table.name}") for table in checks.STREAMED.values()]
 
 
 def _asset(table: Table, uri: str) -> dg.AssetSpec:
@@ -94,7 +90,7 @@ def report(lake: LiveLake, cursor: Cursor, now: float) -> dg.SensorResult | dg.S
     if trades is None:
         return dg.SkipReason(f"no lake at {lake.root} yet: `tapeflow up` makes it")
     silent = checks.silent(lake, trades, now)
-    tables = {name: table for name in STREAMED if (table := deltalog.open_table(lake.root, name)) and table.file_uris()}
+    tables = {name: table for name in checks.STREAMED if (table := deltalog.open_table(lake.root, name)) and table.file_uris()}
     if now - cursor.at < REPORT_S and silent == cursor.silent and tables.keys() <= cursor.versions.keys():
         return dg.SkipReason(f"reported {now - cursor.at:.0f} s ago; the next report is due after {REPORT_S} s")
     totals = {total.table: total for total in Lake(lake.root).summary()}

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from pipelines.market import TABLES
+from assets.checks import STREAMED
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -32,8 +32,8 @@ def test_they_load_without_a_lake_and_write_nothing(definitions: dg.Definitions,
 
 def test_every_table_is_an_external_asset_with_its_columns(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.path[1] for key in graph.get_all_asset_keys()} == set(TABLES)
-    for name, table in TABLES.items():
+    assert {key.path[1] for key in graph.get_all_asset_keys()} == set(STREAMED)
+    for name, table in STREAMED.items():
         node = graph.get(dg.AssetKey(["live", name]))
         assert node.is_external
         assert node.group_name == "live"
