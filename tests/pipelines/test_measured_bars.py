@@ -82,6 +82,7 @@ def test_bars_equal_the_reference_to_the_bit(seed: int) -> None:
 @given(SEEDS)
 @example(2217)
 def test_adaptive_bars_equal_the_reference(seed: int) -> None:
+    """Thresholds may differ by one in the last of their 12 digits."""
     tape = tapes.rows(seed, 900)
     table = tapes.run(tapes.signals(KERNELS), tape)["bars"]
     for i, members in reference.trades(tape).items():
@@ -91,7 +92,7 @@ def test_adaptive_bars_equal_the_reference(seed: int) -> None:
             theirs = reference.adaptive_bars(members, rule, measure, int(nominal))
             names = (*FIGURES, "imbalance")
             assert [{f: b[f] for f in names} for b in ours] == [{f: b[f] for f in names} for b in theirs]
-            assert np.allclose([b["threshold"] for b in ours], [b["threshold"] for b in theirs], rtol=2e-12, atol=0)
+            assert np.allclose([b["threshold"] for b in ours], [b["threshold"] for b in theirs], rtol=1.1e-11, atol=0)
             assert ours
 
 
