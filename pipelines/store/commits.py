@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.fs as pafs
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -19,7 +20,7 @@ from pipelines.store.parquet import PARTITION, Staged
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pyarrow as pa
+    from pipelines.schema import Table
 
 CONFIGURATION = {
     "delta.checkpointInterval": "100",
@@ -39,12 +40,13 @@ class Commits:
         self._fs: pafs.FileSystem | None = None
 
     def create(self) -> None:
-        """Create every table that is not there yet; two processes may do so at once."""
+        """Create every table that is not there yet, and every column that one lacks; two processes may do so at once."""
         for table in TABLES.values():
             for attempt in range(TRIES):
-                if DeltaTable.is_deltatable(self._uri(table.name)):
-                    break
                 try:
+                    if DeltaTable.is_deltatable(self._uri(table.name)):
+                        _widen(DeltaTable(self._uri(table.name)), table)
+                        break
                     DeltaTable.create(
                         self._uri(table.name),
                         table.lake_schema,
@@ -236,6 +238,14 @@ def _live(handle: DeltaTable) -> dict[str, Staged]:
     names = ("path", "size_bytes", "partition.date", "partition.venue", "num_records")
     files = zip(*(actions[name].to_pylist() for name in names), strict=True)
     return {path: Staged("", path, size, str(date), venue, rows, "") for path, size, date, venue, rows in files}
+
+
+def _widen(there: DeltaTable, table: Table) -> None:
+    """Add the columns that a table of an older tapeflow lacks; its rows hold null in them."""
+    known = {field.name for field in there.schema().fields}
+    lacking = [field for field in table.lake_schema if field.name not in known]
+    if lacking:
+        there.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
 
 
 def _pause(attempt: int) -> None:

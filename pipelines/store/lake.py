@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -313,7 +314,11 @@ class Lake(Commits):
             connection.register(table.name + HISTORY, DeltaTable(self._uri(table.name)).to_pyarrow_dataset())
         else:
             paths = ", ".join(map(_literal, files))
-            source = f"read_parquet([{paths}], hive_partitioning = true, hive_types = {{date: DATE, venue: VARCHAR}})"
+            options = "hive_partitioning = true, hive_types = {date: DATE, venue: VARCHAR}"
+            source = f"read_parquet([{paths}], {options})"
+            if _is_narrow(files, table):
+                connection.register(f"no_{table.name}", table.lake_schema.empty_table())
+                source = f"(FROM read_parquet([{paths}], {options}, union_by_name = true) UNION ALL BY NAME FROM no_{table.name})"
             connection.execute(f'CREATE VIEW "{table.name}{HISTORY}" AS SELECT {columns} FROM {source}')
         newest = ""
         if table.newest:
@@ -321,6 +326,15 @@ class Lake(Commits):
             key = ", ".join(f'"{column}"' for column in table.key)
             newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {age}) = 1"
         connection.execute(f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM "{table.name}{HISTORY}" {newest}')
+
+
+def _is_narrow(files: Sequence[str], table: Table) -> bool:
+    """Whether the oldest file lacks columns: an older tapeflow wrote it. To look into all of them would take long."""
+    try:
+        oldest = min(files, key=lambda path: Path(path).stat().st_mtime_ns)
+        return not set(table.schema.names) <= set(pq.read_schema(oldest).names)
+    except FileNotFoundError:  # vacuumed meanwhile: DuckDB will say so
+        return False
 
 
 def _named(name: str) -> tuple[Table, bool]:

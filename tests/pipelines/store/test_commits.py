@@ -200,6 +200,23 @@ def test_two_processes_create_at_once(tmp_path: Path) -> None:
         assert DeltaTable(f"{lake.root}/{name}").version() == 0
 
 
+def test_a_table_of_an_older_tapeflow_gets_the_columns_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TABLES["trades"]
+    with monkeypatch.context() as before:
+        before.setitem(TABLES, "trades", whole._replace(columns=whole.columns[:-1]))
+        older = Lake(tmp_path / "lake")
+        older.create()
+        put(older, 1, trades(range(3)).drop_columns([whole.columns[-1].name]))
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    lake.create()
+    put(lake, 2, trades(range(3, 6)))
+    assert ids(lake) == list(range(6))
+    added = lake.table("trades").sort("trade_id").collect()[whole.columns[-1].name]
+    assert added.is_null().to_list() == [True] * 3 + [False] * 3
+    assert lake.sql("select count(*) from trades").fetchall() == [(6,)]
+
+
 def test_a_missing_lake_is_named_and_not_created(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "nowhere")
     with pytest.raises(LakeError, match=r"no lake at .*nowhere"):
