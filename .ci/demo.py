@@ -18,6 +18,7 @@ import httpx
 import polars as pl
 
 import tapeflow as tf
+from assets.checks import STREAMED
 from pipelines.market import TABLES
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ def main() -> None:
         lake = Path(folder) / "demo" / "lake"
         with _demo(env) as demo:
             _wait(90, "trades, bars, vpin and alerts have rows", lambda: all(_rows(env).get(name) for name in SHOWN))
-            _wait(120, "Dagster shows the tables", lambda: _assets(env) >= {f"live/{name}" for name in TABLES})
+            _wait(120, "Dagster shows the tables", lambda: _assets(env) >= {f"live/{name}" for name in STREAMED})
             _wait(60, "status finds nothing wrong", lambda: _tapeflow(env, "status", "--demo", "--json").returncode == 0)
             _stop(demo, env)
             if demo.returncode != 0:
