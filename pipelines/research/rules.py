@@ -190,6 +190,20 @@ def parse(text: str) -> Rule:
     return RULES[found[1]](share, within)
 
 
+def foretold(event: str, horizon: str) -> tuple[Rule, int]:
+    """Return the rule of an event, and the span (us) before it in which an alert may come.
+
+    Raises
+    ------
+    RuleError
+        If either stands for none, or the span is shorter than the event may take.
+    """
+    rule, span = parse(event), span_us(horizon)
+    if span < rule.within_us:
+        raise RuleError(f"the horizon ({horizon}) is shorter than an event of {name(rule)} may take")
+    return rule, span
+
+
 def name(rule: Rule) -> str:
     """Return the text of a rule, the same for rules that are the same."""
     kind = next(kind for kind, made in RULES.items() if isinstance(rule, made))

@@ -48,13 +48,11 @@ def learn(
 
     try:
         until = dt.date.fromisoformat(last)
-        rule, horizon_us = rules.parse(event), rules.span_us(horizon)
+        rule, horizon_us = rules.foretold(event, horizon)
     except rules.RuleError as error:
         raise Refusal(str(error), status=2) from None
     except ValueError:
         raise Refusal(f"--last {last}: not a date; write it like 2026-11-20", status=2) from None
-    if horizon_us < rule.within_us:
-        raise Refusal(f"the horizon ({horizon}) is shorter than an event of {rules.name(rule)} may take", status=2)
     features, bars = _minutes(open_lake(lake, demo=demo), symbol, venue, start)
     try:
         model = learned.learn(_until(features, until), _until(bars, until), rule, horizon_us, false_alarms)

@@ -65,12 +65,10 @@ def score(
     from pipelines.research import bootstrap, rules, score_rows
 
     try:
-        rule, horizon_us = rules.parse(event), rules.span_us(horizon)
+        rule, horizon_us = rules.foretold(event, horizon)
         cooldown_us = rules.span_us(cooldown) if cooldown else horizon_us
     except rules.RuleError as error:
         raise Refusal(str(error), status=2) from None
-    if horizon_us < rule.within_us:
-        raise Refusal(f"the horizon ({horizon}) is shorter than an event of {rules.name(rule)} may take", status=2)
     opened = open_lake(lake, demo=demo)
     alerts = _alerts(opened, detector, origin, {"symbol": symbol, "venue": venue, "start": start, "end": end})
     with Console(stderr=True).status("scoring"):
