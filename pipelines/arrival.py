@@ -1,12 +1,13 @@
 """Tape order where ids do not follow each other: as received, each id once, with every interruption accounted for.
 
 What is missing cannot be seen in the ids, so it is the recorder, or a lost connection, that opens a gap. Later live
-trades then wait as they do elsewhere; what a repair brings goes on before them by time and id. Ids are known again
-among the last 8,192 of the instrument.
+trades then wait as they do elsewhere; what a repair brings goes on by time and id, each row before the first of those
+that wait and are not older. Ids are known again among the last 8,192 of the instrument.
 """
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,11 +167,11 @@ class ByArrival:
             self.given_up = self._go_on("open", now_ns, released)
 
     def _go_on(self, status: str, now_ns: int, released: list[Rows]) -> GapRow | None:
-        """End the gap: what filled it first, then what waited; return its line of the ledger, if it has one."""
+        """End the gap: what filled it and what waited go on; return its line of the ledger, if it has one."""
         assert self.gap is not None
         gap, self.gap = self.gap, None
         waiting, self.waiting, self.waiting_since = self.waiting, [], 0
-        repaired, self.repaired = sorted(self.repaired, key=_time), []
+        repaired, self.repaired = sorted(self.repaired, key=_time_and_id), []
         line = None
         if status != "none":
             after = [r for r in (*waiting, *repaired[-1:]) if r["kind"][0] == TRADE]
@@ -179,12 +180,9 @@ class ByArrival:
             self.notes.ledger.append(line)
             self.cut = status != "repaired"
             self.unended = None if after or status == "repaired" else line
-        for row in repaired:
-            if row["counted"][0]:
-                self._release(row, released)
-            else:
-                released.append(row)
-        for row in waiting:
+        released += [row for row in repaired if not row["counted"][0]]
+        filling = [row for row in repaired if row["counted"][0]]
+        for row in heapq.merge(filling, waiting, key=_time):  # REST may be ahead of the socket
             self._release(row, released)
         return line
 
@@ -221,6 +219,9 @@ class ByArrival:
         return as_rows(released)
 
 
-def _time(row: Rows) -> tuple[int, int]:
-    """Return what repaired trades are put in order by."""
+def _time(row: Rows) -> int:
+    return int(row["ts"][0])
+
+
+def _time_and_id(row: Rows) -> tuple[int, int]:
     return int(row["ts"][0]), int(row["trade_id"][0])

@@ -229,6 +229,16 @@ def test_what_a_repair_brings_goes_on_before_what_waits() -> None:
     assert push(made, beat(9))["flags"].tolist() == [0]
 
 
+def test_what_rest_shows_before_the_socket_goes_on_among_what_waits() -> None:
+    """A page may hold a trade that the socket brings only later: it keeps its place in time."""
+    made = begun()
+    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    page = [row(k, at=t, recv=6.1, flags=REPAIRED) for k, t in ((31, 4), (90, 5), (92, 6))]
+    assert push(made, row(90, at=5), row(91, at=5.5, recv=6), *page).size == 0
+    assert ids(made.gap_closed(0, "repaired", None, None, (DAY + 7) * SECOND)) == [31, 90, 91, 92]
+    assert ids(push(made, row(92, at=6, recv=7.5), row(93, at=7))) == [93]
+
+
 def test_nothing_was_missing_after_all() -> None:
     made = begun()
     made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
