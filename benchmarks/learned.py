@@ -28,7 +28,7 @@ LAST: Final = dt.date(2022, 1, 20)
 def model() -> Model:
     """Return what is learned from FTX's January 2022, up to `LAST`."""
     bars = pl.concat(recorded_minutes.ftx())
-    known = [frame.filter(pl.col("ts").dt.date() <= LAST) for frame in (recorded_minutes.measured(bars), bars)]
+    known = [frame.filter(pl.col("ts").dt.date() <= LAST) for frame in (recorded_minutes.rows(bars), bars)]
     return learned.learn(known[0], known[1], rules.parse(RULE), rules.span_us(HORIZON))
 
 
@@ -37,7 +37,7 @@ def judged(of: Model) -> dict[str, Score]:
     out: dict[str, Score] = {}
     every: list[tuple[pl.DataFrame, pl.DataFrame]] = []
     for recording in (recorded_minutes.ftx, recorded_minutes.binance_us, recorded_minutes.usdm):
-        parts = [(recorded_minutes.measured(bars), bars) for bars in recording()]
+        parts = [(recorded_minutes.rows(bars), bars) for bars in recording()]
         every += parts
         out[recording.__name__] = _judge(of, parts)
     return out | {"all": _judge(of, every)}

@@ -34,8 +34,7 @@ def found(bars: pl.DataFrame) -> pl.DataFrame:
     surges, minutes = Surges(settings.volume_surge), FeatureAlarms(settings)
     surges.grow(1)
     minutes.grow(1)
-    minutes.minutes(closed, bars["close"].to_numpy(), volume)
-    told = surges.feed(closed, volume, [it]) + minutes.features(recorded_minutes.measured(bars).to_arrow(), [it])[1]
+    told = surges.feed(closed, volume, [it]) + minutes.feed(recorded_minutes.measured(bars).standing(), [it])[1]
     return pl.DataFrame(alerts.rows(told, "history")).filter(pl.col("detector").is_in(NEED_PRICES_ALONE))
 
 

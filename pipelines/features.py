@@ -8,13 +8,12 @@ from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from pipelines import rows as to_rows
-from pipelines.kernels import atr, features, lee_mykland, minutes
+from pipelines import minute_measures
+from pipelines.kernels import atr, features, minutes
 from pipelines.kernels.bar import BAR, Bars
 from pipelines.kernels.wide import split
-from pipelines.market import Instrument
+from pipelines.minute_measures import NONE, OF_QUOTES, Measured
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.quote_features import QuoteFeatures
 
@@ -26,8 +25,8 @@ STORED = minutes.FAR + 1
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
-Times = npt.NDArray[np.int64]
 
+_FOREVER = np.iinfo(np.int64).max
 _MINUTES = 1440
 _SUMS = ("volume", "buy", "notional")
 _STATE = ("states", "buffers", "atrs", "ranges", "closes", "daily", "today", "usual", "dates")
@@ -44,6 +43,8 @@ class Features:
         Sum of the volume of each minute over earlier complete dates, and how many these are.
     earlier : per instrument, volumes by complete date (us)
     waiting : per instrument, time and measures of rows whose quotes are not over yet
+    behind : Measured
+        Rows that detectors are not given yet: an earlier minute of the instrument waits.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,8 @@ class Features:
         self.earlier: list[dict[int, Floats]] = []
         self.quotes = QuoteFeatures()
         self.waiting: dict[int, list[tuple[int, Floats]]] = {}
-        self._ready: list[tuple[Times, Times, Floats]] = []
+        self.behind = NONE
+        self._ready: list[Measured] = []
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
@@ -70,37 +72,50 @@ class Features:
         self.daily["figures"][n - more :] = np.nan
         self.earlier += [{} for _ in range(more)]
 
-    def feed(self, bars: Bars, volume: Floats, price_places: Places, size_places: Places) -> None:
-        """Take closed one-minute bars, and their volume in base."""
+    def feed(self, bars: Bars, close: Floats, volume: Floats, price_places: Places, size_places: Places) -> None:
+        """Take closed one-minute bars, with close in quote and volume in base."""
         out = self._measure(bars, price_places, size_places)
-        at = bars["instrument"]
-        minute = bars["ts"] // minutes.MINUTE % _MINUTES
+        at, ts = bars["instrument"].copy(), bars["ts"].copy()
+        minute = ts // minutes.MINUTE % _MINUTES
         self.today[at, minute] = volume
         usual, dates = self.usual[at, minute], self.dates[at]
         known = (dates >= LEAST_DATES) & (usual > 0)
         relative = np.divide(volume * dates, usual, out=np.full(bars.size, np.nan), where=known)
-        told = np.column_stack([out, relative, np.full((bars.size, len(QUOTED)), np.nan)])
-        waits = np.zeros(bars.size, np.bool_)
+        values = np.column_stack([out, relative, np.full((bars.size, len(QUOTED)), np.nan), close, volume])
+        values[~np.isfinite(values)] = np.nan
+        closed = Measured(at, ts, values)
         if self.quotes.sides:
-            waits[:] = [self.quotes.concerns(i, ts) for i, ts in zip(at.tolist(), bars["ts"].tolist(), strict=True)]
+            waits = np.array([self.quotes.concerns(*which) for which in zip(at.tolist(), ts.tolist(), strict=True)], np.bool_)
             for k in np.flatnonzero(waits).tolist():
-                self.waiting.setdefault(int(at[k]), []).append((int(bars["ts"][k]), told[k]))
-        self._ready.append((at[~waits], bars["ts"][~waits], told[~waits]))
+                self.waiting.setdefault(int(at[k]), []).append((int(ts[k]), values[k]))
+            closed = closed.chosen(~waits)
+        self._ready.append(closed)
 
-    def take(self, of: Sequence[Instrument], *, ending: bool = False) -> pa.Table | None:
+    def take(self, *, ending: bool = False) -> Measured | None:
         """Return the rows that wait for no quotes any more; at the end of a bounded tape none does."""
         for i, rows in list(self.waiting.items()):
             while rows and (ending or self.quotes.ready(i, rows[0][0])):
-                ts, told = rows.pop(0)
-                told[-len(QUOTED) :] = self.quotes.measure(i, ts)
-                self._ready.append((np.array([i]), np.array([ts]), told[None]))
+                ts, values = rows.pop(0)
+                values[OF_QUOTES] = self.quotes.measure(i, ts)
+                values[~np.isfinite(values)] = np.nan
+                self._ready.append(Measured(np.array([i]), np.array([ts]), values[None]))
             if not rows:
                 del self.waiting[i]
-        ready, self._ready = self._ready, []
-        if not any(at.size for at, _, _ in ready):
-            return None
-        whose, starts, measures = (np.concatenate(parts) for parts in zip(*ready, strict=True))
-        return _table(whose, starts, measures, of)
+        ready, self._ready = [part for part in self._ready if part.ts.size], []
+        return minute_measures.joined(ready) if ready else None
+
+    def in_order(self, taken: Measured) -> Measured:
+        """Return those rows taken so far, not returned before, of which no earlier minute waits; in order of time."""
+        if not self.quotes.sides:
+            return taken
+        rows = minute_measures.joined([self.behind, taken])
+        rows = rows.chosen(np.argsort(rows.ts, kind="stable"))
+        oldest = np.full(len(self.states), _FOREVER)
+        for i, waiting in self.waiting.items():
+            oldest[i] = waiting[0][0]
+        ready = rows.ts < oldest[rows.instrument]
+        self.behind = rows.chosen(~ready)
+        return rows.chosen(ready)
 
     def _measure(self, bars: Bars, price_places: Places, size_places: Places) -> Floats:
         out = np.empty((bars.size, len(features.COLUMNS)))
@@ -179,21 +194,3 @@ def stored(ts: npt.NDArray[np.int64], figures: dict[str, Floats], gap: npt.NDArr
     for name, column, of in (("volume", "volume", size), ("buy", "buy_volume", size), ("notional", "notional", price + size)):
         bars[name + "_hi"], bars[name + "_lo"] = _limbs(figures[column], of)
     return bars
-
-
-def _table(at: Times, ts: Times, told: Floats, of: Sequence[Instrument]) -> pa.Table:
-    """Return rows of the table; `told`: measures of minutes, the volume against the same minute's, and those of quotes."""
-    told[~np.isfinite(told)] = np.nan
-    by_name = dict(zip((*features.COLUMNS, "rvol_tod_1m", *QUOTED), np.ascontiguousarray(told.T), strict=True))
-    tested, n, gap = by_name["lee_mykland_5m"], by_name.pop("kyle_n_1h"), by_name.pop("gap")
-    columns = {
-        "date": to_rows.date(ts),
-        "venue": to_rows.words([x.venue for x in of], at),
-        "symbol": to_rows.words([x.symbol for x in of], at),
-        "ts": to_rows.time(ts),
-        "end": to_rows.time(ts + minutes.MINUTE),
-        "jump_5m": pa.array(np.abs(tested) > lee_mykland.LIMIT, pa.bool_(), mask=np.isnan(tested)),
-        "kyle_n_1h": pa.array(n, pa.float64(), from_pandas=True).cast(pa.int64()),
-        "gap": pa.array(gap > 0),
-    }
-    return to_rows.table("features", columns | {name: pa.array(x, from_pandas=True) for name, x in by_name.items()})

@@ -2,80 +2,57 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipelines import alerts, learned_scores
 from pipelines.feature_tables import VERSION
 from pipelines.kernels import alarm
-from pipelines.kernels.bar import Bars
 from pipelines.learned_model import Model
 from pipelines.market import Instrument
+from pipelines.minute_measures import Measured
 
 NAME = "learned"
 
 
-@dataclass
-class _Side:
-    """An instrument: minutes that wait for their features, features that wait for earlier ones, and where its alarm stands."""
-
-    closed: deque[int] = field(default_factory=deque)
-    featured: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    state: npt.NDArray[np.void] = field(default_factory=learned_scores.fresh)
-
-
 class LearnedAlarms:
-    """The learned detector over all instruments; plain and picklable. Without a model that fits it finds nothing."""
+    """The learned detector over all instruments; plain and picklable. Without a model that fits it finds nothing.
+
+    Attributes
+    ----------
+    since : int64, (instruments,)
+        The last minute (us) that had closed before there was the model: it scores later ones.
+    """
 
     def __init__(self, model: Model | None) -> None:
-        self.sides: list[_Side] = []
-        self.configure(model)
+        self.configure(model, np.zeros(0, np.int64))
 
-    def configure(self, model: Model | None) -> None:
-        """Take another model, or none; every instrument begins anew."""
+    def configure(self, model: Model | None, closed: npt.NDArray[np.int64]) -> None:
+        """Take another model, or none, and the last minute that has closed of each instrument; all begin anew."""
         self.settings = model
         self.model = model if model is not None and model.features == VERSION else None
-        self.sides = [_Side() for _ in self.sides]
+        self.since, self.states = closed.copy(), learned_scores.fresh(closed.size)
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
-        self.sides += [_Side() for _ in range(n - len(self.sides))]
+        more = n - self.since.size
+        self.since = np.concatenate([self.since, np.zeros(more, np.int64)])
+        self.states = np.concatenate([self.states, learned_scores.fresh(more)])
 
-    def minutes(self, bars: Bars) -> None:
-        """Take one-minute bars that closed, in order per instrument."""
-        if self.model is not None:
-            for i, ts in zip(bars["instrument"].tolist(), bars["ts"].tolist(), strict=True):
-                self.sides[i].closed.append(ts)
-
-    def features(self, table: pa.Table, of: Sequence[Instrument]) -> list[alerts.Alert]:
-        """Take rows of table `features`, each after its bar; return the alerts. A row that lacks a figure gives none."""
-        if self.model is None:
+    def feed(self, minutes: Measured, of: Sequence[Instrument]) -> list[alerts.Alert]:
+        """Take minutes in order of time per instrument; return the alerts. A row that lacks a figure gives none."""
+        model = self.model
+        if model is None:
             return []
-        places = {(it.venue, it.symbol): i for i, it in enumerate(of)}
-        names = zip(table["venue"].to_pylist(), table["symbol"].to_pylist(), strict=True)
-        figures = zip(*(table[term.column].to_numpy().tolist() for term in self.model.terms), strict=True)
-        touched: dict[int, None] = {}
-        for name, ts, row in zip(names, table["ts"].cast(pa.int64()).to_pylist(), figures, strict=True):
-            self.sides[places[name]].featured[ts] = row
-            touched[places[name]] = None
-        return [alert for i in touched for alert in self._follow(self.model, self.sides[i], of[i])]
-
-    def _follow(self, model: Model, side: _Side, it: Instrument) -> list[alerts.Alert]:
-        """Score the oldest minutes of which all is known."""
-        minutes = []
-        while side.closed and side.closed[0] in side.featured:
-            minutes.append(side.closed.popleft())
-        rows = np.array([side.featured.pop(ts) for ts in minutes]).reshape(-1, len(model.terms))
-        if not side.closed:
-            side.featured.clear()  # their bars closed before there was a model
-        found = learned_scores.score(model, np.array(minutes, np.int64), rows, side.state)
+        early = minutes.ts <= self.since[minutes.instrument]
+        minutes = minutes.chosen(~early) if early.any() else minutes
+        rows = minutes.columns([term.column for term in model.terms])
+        found = learned_scores.score(model, minutes.instrument, minutes.ts, rows, self.states)
         return [
-            _alert(model, it, minutes[k], float(found.scores[k]), found.parts[k].tolist()) for k in np.flatnonzero(found.told)
+            _alert(model, of[int(minutes.instrument[k])], int(minutes.ts[k]), float(found.scores[k]), found.parts[k].tolist())
+            for k in np.flatnonzero(found.told)
         ]
 
 

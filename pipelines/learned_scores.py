@@ -11,19 +11,20 @@ from pipelines.kernels import alarm, learned
 from pipelines.learned_model import Model
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 class Scored(NamedTuple):
-    """Rows of one instrument: probability, what each term adds to the log odds, and whether the row alerts."""
+    """Rows: probability, what each term adds to the log odds, and whether the row alerts."""
 
     scores: Floats
     parts: Floats
     told: npt.NDArray[np.bool_]
 
 
-def fresh() -> npt.NDArray[np.void]:
-    """Return the state of an instrument of which nothing was seen."""
-    return np.zeros(1, learned.STATE)
+def fresh(n: int) -> npt.NDArray[np.void]:
+    """Return the state of `n` instruments of which nothing was seen."""
+    return np.zeros(n, learned.STATE)
 
 
 def terms(model: Model) -> npt.NDArray[np.void]:
@@ -31,20 +32,20 @@ def terms(model: Model) -> npt.NDArray[np.void]:
     return np.array([(t.floor, t.center, t.scale, t.weight) for t in model.terms], learned.TERM)
 
 
-def score(model: Model, ts: npt.NDArray[np.int64], rows: Floats, state: npt.NDArray[np.void]) -> Scored:
-    """Score minutes of one instrument, in order.
+def score(model: Model, instrument: Integers, ts: Integers, rows: Floats, states: npt.NDArray[np.void]) -> Scored:
+    """Score minutes, in order per instrument.
 
     Parameters
     ----------
     model : Model
-    ts : int64, (n,)
-        Start, us.
+    instrument, ts : int64, (n,)
+        Index into `states`, and start, us.
     rows : float64, (n, terms)
         The columns of the model's terms; NaN: null.
-    state : learned.STATE, (1,)
-        Where the instrument stands; it goes on.
+    states : learned.STATE, (instruments,)
+        Where the instruments stand; they go on.
     """
     out = Scored(np.empty(ts.size), np.empty(rows.shape), np.empty(ts.size, np.bool_))
     cooldown = model.cooldown_min * alarm.MINUTE
-    learned.follow(ts, rows, terms(model), model.intercept, model.level, model.rearm, cooldown, state, *out)
+    learned.follow(instrument, ts, rows, terms(model), model.intercept, model.level, model.rearm, cooldown, states, *out)
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,25 +15,13 @@ from pipelines import rows as to_rows
 from pipelines.detector_settings import Posture
 from pipelines.kernels import alarm, posture, trend
 from pipelines.market import Instrument
-from pipelines.tape import joined
 
 STATES: Final = {0: "flat", 1: "long", -1: "short"}
 ACTIONS: Final = {posture.HOLD: "hold", posture.ENTER: "enter", posture.REVERSE: "enter", posture.EXIT: "exit"}
 DETECTORS: Final = {posture.ENTER: "new_trend", posture.REVERSE: "trend_reversal", posture.EXIT: "trend_end"}
-
-
-class Followed(NamedTuple):
-    """Minutes of one instrument (us), what was found in them (`standing.FOUND`), and the level of each score."""
-
-    instrument: int
-    ts: npt.NDArray[np.int64]
-    found: npt.NDArray[np.void]
-    levels: npt.NDArray[np.float64]
-
-    @property
-    def entry(self) -> float:
-        """The score from which a posture begins."""
-        return float(self.levels[-1])
+_STATES: Final = [STATES[state] for state in (-1, 0, 1)]
+_ACTIONS: Final = [ACTIONS[action] for action in sorted(ACTIONS)]
+_TOLD: Final = ("instrument", "ts", "total", "total_quotes", "state", "since", "action", "agreement")
 
 
 def logit(p: float) -> float:
@@ -41,33 +29,32 @@ def logit(p: float) -> float:
     return math.log(p / (1.0 - p))
 
 
-def table(parts: Sequence[Followed], of: Sequence[Instrument]) -> pa.Table:
-    """Return rows of table `posture`."""
-    ts = np.concatenate([part.ts for part in parts])
-    found = joined([part.found for part in parts])
-    sizes = [part.ts.size for part in parts]
-    at = np.repeat([part.instrument for part in parts], sizes)
+def table(found: npt.NDArray[np.void], of: Sequence[Instrument]) -> pa.Table:
+    """Return rows of table `posture`; `found`: `standing.FOUND`."""
+    by_name = {name: np.ascontiguousarray(found[name]) for name in _TOLD}
+    at, ts = by_name["instrument"], by_name["ts"]
     columns = {
         "date": to_rows.date(ts),
         "venue": to_rows.words([x.venue for x in of], at),
         "symbol": to_rows.words([x.symbol for x in of], at),
         "ts": to_rows.time(ts),
         "end": to_rows.time(ts + alarm.MINUTE),
-        "p_up": to_rows.or_null(trend.p_ups(found["total"])),
-        "p_up_quotes": to_rows.or_null(trend.p_ups(found["total_quotes"])),
-        "entry": pa.array(trend.p_ups(np.repeat([part.entry for part in parts], sizes))),
-        "state": [STATES[x] for x in found["state"].tolist()],
-        "since": to_rows.time(np.ascontiguousarray(found["since"])),
-        "action": [ACTIONS[x] for x in found["action"].tolist()],
-        "confidence": to_rows.or_null(np.ascontiguousarray(found["agreement"])),
+        "p_up": to_rows.or_null(trend.p_ups(by_name["total"])),
+        "p_up_quotes": to_rows.or_null(trend.p_ups(by_name["total_quotes"])),
+        "entry": pa.array(trend.p_ups(np.ascontiguousarray(found["levels"][:, -1]))),
+        "state": to_rows.words(_STATES, by_name["state"] + 1),
+        "since": to_rows.time(by_name["since"]),
+        "action": to_rows.words(_ACTIONS, by_name["action"]),
+        "confidence": to_rows.or_null(by_name["agreement"]),
     }
-    for name, terms in zip((*trend.TERMS, *trend.QUOTE_TERMS), found["terms"].T, strict=True):
-        columns[f"term_{name}"] = to_rows.or_null(np.ascontiguousarray(terms))
+    for name, terms in zip((*trend.TERMS, *trend.QUOTE_TERMS), np.ascontiguousarray(found["terms"].T), strict=True):
+        columns[f"term_{name}"] = to_rows.or_null(terms)
     return to_rows.table("posture", columns)
 
 
-def change(settings: Posture, it: Instrument, ts: int, found: np.void, entry: float) -> alerts.Alert:
-    """Return the alert of a minute in which the posture changed; `entry`: the score from which one begins."""
+def change(settings: Posture, it: Instrument, found: np.void) -> alerts.Alert:
+    """Return the alert of a minute in which the posture changed; `found`: a `standing.FOUND`."""
+    ts, entry = int(found["ts"]), float(found["levels"][-1])
     action, total, state = int(found["action"]), float(found["total"]), STATES[int(found["state"])]
     what, ends = DETECTORS[action], action == posture.EXIT
     terms = {name: _or_none(x) for name, x in zip(trend.TERMS, found["terms"].tolist(), strict=False)}

@@ -15,7 +15,6 @@ import numpy as np
 
 import pipelines.kernels.kalman  # compiled as it is loaded, for the types it names
 import pipelines.kernels.slopes  # noqa: F401 - likewise
-from pipelines import posture
 from pipelines.engine import Engine
 from pipelines.feature_detection import FeatureAlarms
 from pipelines.kernels import standing, trend
@@ -45,15 +44,12 @@ def main() -> None:
 
 
 def _midnight() -> None:
-    """Fix the levels of a date from those before it, and write postures, of one minute and of several."""
+    """Fix the levels of a date from those before it, and write its postures."""
     minutes = np.zeros(2, standing.MINUTE)
     minutes["ts"], minutes["close"] = (0, DAY_US), 1.0
     alarms = FeatureAlarms(KERNELS.detectors)
     alarms.grow(1)
-    alarms.plant(0, minutes)
-    for n in (1, 2):
-        followed = posture.Followed(0, minutes["ts"][:n].copy(), np.zeros(n, standing.FOUND), np.zeros(len(standing.SCORES)))
-        posture.table([followed], [Instrument("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT")])
+    alarms.feed(minutes, [Instrument("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT")])
     trend.p_up(0.0)
 
 

@@ -124,7 +124,7 @@ class Signals:
         if of != self.feature_alarms.settings:
             self.feature_alarms.configure(of)
         if of.learned.model != self.learned.settings:
-            self.learned.configure(of.learned.model)
+            self.learned.configure(of.learned.model, self.features.states["last"])
 
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
@@ -202,6 +202,8 @@ class Signals:
                 self._begin_date(i, int(part["eff"][n]) // DAY_US * DAY_US, float(part["price"][n]))
                 first = -1 if self.begun[i] else i
             at += n
+        self._features()
+        self._judge()
         return unfit
 
     def _mark(self, i: int) -> None:
@@ -219,6 +221,7 @@ class Signals:
         open_seconds = seconds[seconds["trades"] > 0]
         seconds["trades"] = 0
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
+        self._features()
         self._judge()
         self.alert(self.big_trades.finish(self.instruments))
         if self.complete:
@@ -238,7 +241,6 @@ class Signals:
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
         self.alert(self.big_trades.feed(rows, self.instruments))
         self.alert(self.silences.feed(rows, self.instruments))
-        self._judge()
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
@@ -264,10 +266,7 @@ class Signals:
                 self._classify(bars)
                 self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
                 self._watch(bars)
-                self.feature_alarms.minutes(bars, close, volume)
-                self.learned.minutes(bars)
-                self.features.feed(bars, volume, self.price_places, self.size_places)
-                self._features()
+                self.features.feed(bars, close, volume, self.price_places, self.size_places)
             if name == "1d":
                 self._complete_dates(bars)
         self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
@@ -375,18 +374,22 @@ class Signals:
         self._judge()
 
     def _features(self, *, ending: bool = False) -> None:
-        table = self.features.take(self.instruments, ending=ending)
-        if table is not None:
-            self._out.append(("features", table))
-            postures, found = self.feature_alarms.features(table, self.instruments)
-            if postures is not None:
-                self._out.append(("posture", postures))
+        """Make rows of minutes of which all is known, and let the detectors on minutes follow them."""
+        taken = self.features.take(ending=ending)
+        if taken is None:
+            return
+        table = taken.table(self.instruments)
+        self._out.append(("features", table))
+        if self.watch:
+            self.watch.features(table)
+        minutes = self.features.in_order(taken)
+        if minutes.ts.size:
+            postures, found = self.feature_alarms.feed(minutes.standing(), self.instruments)
+            self._out.append(("posture", postures))
             self.alert(found)
-            self.alert(self.learned.features(table, self.instruments))
+            self.alert(self.learned.feed(minutes, self.instruments))
             if self.watch:
-                self.watch.features(table)
-                if postures is not None:
-                    self.watch.postures(postures)
+                self.watch.postures(postures)
 
     def _vpin(self, bucketing: Bucketing, closed: npt.NDArray[np.void]) -> None:
         if not closed.size:

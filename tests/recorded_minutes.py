@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines import features
 from pipelines.market import DAY_US, Instrument
+from pipelines.minute_measures import Measured, joined
 from pipelines.reference import places_of
 from tests.conftest import SHARED
 
@@ -58,8 +59,14 @@ def _bars(rows: pl.DataFrame, venue: str, symbol: str, opened: pl.Expr) -> pl.Da
     )
 
 
-def measured(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of table `features` of one instrument's bars.
+def rows(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of table `features` of one instrument's bars."""
+    it = Instrument(bars["venue"][0], bars["symbol"][0], bars["symbol"][0], "", "")
+    return pl.DataFrame(measured(bars).table([it]))
+
+
+def measured(bars: pl.DataFrame) -> Measured:
+    """Return what the features say of the minutes of one instrument's bars.
 
     The files know neither sides nor notional: what is made of them (imbalance, VWAP, Kyle, Amihud) means nothing here.
     """
@@ -71,11 +78,10 @@ def measured(bars: pl.DataFrame) -> pl.DataFrame:
     closed = features.stored(ts, figures, np.zeros(ts.size, np.bool_), (price, size))
     made, parts = features.Features(), []
     made.grow(1)
-    it = Instrument(bars["venue"][0], bars["symbol"][0], bars["symbol"][0], "", "")
     for day in np.unique(ts // DAY_US):
         at = ts // DAY_US == day
-        made.feed(closed[at], figures["volume"][at], np.array([price]), np.array([size]))
-        table = made.take([it])
-        assert table is not None
-        parts.append(pl.DataFrame(table))
-    return pl.concat(parts)
+        made.feed(closed[at], figures["close"][at], figures["volume"][at], np.array([price]), np.array([size]))
+        taken = made.take()
+        assert taken is not None
+        parts.append(taken)
+    return joined(parts)

@@ -42,14 +42,15 @@ def probability(row, terms, intercept, parts):
 
 
 @njit(cache=True)
-def follow(ts, rows, terms, intercept, level, rearm, cooldown, states, scores, parts, told):
-    """Take rows of one instrument, one after the other; each date begins with nothing seen.
+def follow(instrument, ts, rows, terms, intercept, level, rearm, cooldown, states, scores, parts, told):
+    """Take rows one after the other; each date begins with nothing seen.
 
-    ts: int64, (n,), us. rows: float64, (n, terms), NaN: null. level, rearm, cooldown (us): as `alarm.alerts` takes them.
-    states: STATE, (1,). Written: scores, float64, (n,); parts, float64, (n, terms); told, bool, (n,): it alerts.
+    instrument, ts: int64, (n,), in time (us) order per instrument. rows: float64, (n, terms), NaN: null. level, rearm,
+    cooldown (us): as `alarm.alerts` takes them. states: STATE, (instruments,). Written: scores, float64, (n,); parts, float64,
+    (n, terms); told, bool, (n,): it alerts.
     """
-    state = states[0]
     for k in range(ts.size):
+        state = states[instrument[k]]
         day = ts[k] // DAY_US * DAY_US
         if day != state.day:
             state.day, state.last, state.fired = day, 0, False

@@ -189,7 +189,8 @@ def _level(model: Model, rows: pl.DataFrame, quiet: Flags, per_day: float) -> fl
 
 def _scored(model: Model, part: pl.DataFrame) -> learned_scores.Scored:
     figures = part.select([term.column for term in model.terms]).to_numpy()
-    return learned_scores.score(model, _us(part["ts"]), np.ascontiguousarray(figures), learned_scores.fresh())
+    first = np.zeros(part.height, np.int64)
+    return learned_scores.score(model, first, _us(part["ts"]), np.ascontiguousarray(figures), learned_scores.fresh(1))
 
 
 def _us(times: pl.Series) -> npt.NDArray[np.int64]:

@@ -54,17 +54,12 @@ def minutes(seed: int, n: int, *, begin: int = tapes.DAY) -> np.ndarray:
 
 
 def given_to(made: FeatureAlarms, rows: np.ndarray, cuts: tuple[int, ...] = ()) -> list[Row]:
-    """Feed minutes by way of the columns of table `features`; return all alerts and postures as rows."""
+    """Feed minutes; return all alerts and postures as rows."""
     found: list[Row] = []
     for part in np.split(rows, cuts):
-        bars = np.zeros(part.size, [("instrument", np.int64), ("ts", np.int64)])
-        bars["ts"] = part["ts"]
-        made.minutes(bars, part["close"], part["volume"])
-        table: dict[str, Any] = {"venue": ["demo"] * part.size, "symbol": ["BTC-USDT"] * part.size, "ts": part["ts"]}
-        table |= {name: np.ascontiguousarray(part[name]) for name in standing.COLUMNS}
-        postures, alerts = made.features(pa.table(table), [IT])
+        postures, alerts = made.feed(part, [IT])
         found += [alert._asdict() | {"instrument": 0} for alert in alerts]
-        found += postures.drop_columns(["date"]).to_pylist() if postures is not None else []
+        found += postures.drop_columns(["date"]).to_pylist()
     return found
 
 
@@ -162,6 +157,24 @@ def test_neither_cuts_nor_restores_change_anything(seed: int, cuts: list[int], r
     assert by[0] == by[1]
 
 
+def test_instruments_side_by_side_are_what_each_is_alone() -> None:
+    """Over two midnights, which they reach in turn."""
+    parts = [minutes(seed, 3000 - 40 * seed, begin=tapes.DAY + DAY_US // 2 + 7 * seed * MINUTE) for seed in range(3)]
+    alone = [given_to(fresh(), part) for part in parts]
+    for i, part in enumerate(parts):
+        part["instrument"] = i
+    rows = np.concatenate(parts)
+    rows = rows[np.argsort(rows["ts"], kind="stable")]
+    made, of = FeatureAlarms(KERNELS.detectors), [IT._replace(symbol=f"C{i}") for i in range(3)]
+    made.grow(3)
+    postures, alerts = made.feed(rows, of)
+    for i, it in enumerate(of):
+        mine = postures.filter(pc.equal(postures["symbol"], it.symbol)).drop_columns(["date", "symbol"])
+        assert mine.to_pylist() == [{n: x for n, x in r.items() if n != "symbol"} for r in alone[i] if "state" in r]
+        told = [(r["ts"], r["detector"], r["score"], r["threshold"]) for r in alone[i] if "detector" in r]
+        assert [(a.ts, a.detector, a.score, a.threshold) for a in alerts if a.instrument == it] == told
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 2999))
 def test_later_minutes_change_nothing(seed: int, cut: int) -> None:
@@ -195,11 +208,11 @@ def test_new_settings_take_levels_from_the_same_past() -> None:
     made, rows = fresh(), minutes(2, 3 * 1440)
     given_to(made, rows[:-10])
     made.configure(Detectors(rvol_spike=RvolSpike(least=1e9)))
-    assert made.sides[0].levels[0] == 1e9
+    assert made.levels[0, 0] == 1e9
     made.configure(KERNELS.detectors)
     other = fresh()
     given_to(other, rows[:-10])
-    assert (made.sides[0].levels == other.sides[0].levels).all()
+    assert (made.levels == other.levels).all()
 
 
 # Tapes
@@ -280,12 +293,10 @@ def of_recorded() -> list[Row]:
     places = np.array([4]), np.array([6])
     made, features = fresh(Detectors()), Features()
     features.grow(1)
-    features.feed(bars, volume, *places)
-    table = features.take([IT])
-    assert table is not None
-    made.minutes(bars, close, volume)
-    postures, alerts = made.features(table, [IT])
-    assert postures is not None
+    features.feed(bars, close, volume, *places)
+    taken = features.take()
+    assert taken is not None
+    postures, alerts = made.feed(taken.standing(), [IT])
     rows: list[Row] = postures.drop_columns(["date"]).to_pylist()
     found: list[Row] = [alert._asdict() | {"instrument": 0} for alert in alerts]
     return found + rows

@@ -16,11 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import quote_features
 from pipelines.detector_settings import Detectors
 from pipelines.features import Features, whole
 from pipelines.jobs import Job, load
 from pipelines.kernels.bar import BAR
 from pipelines.market import DAY_US
+from pipelines.minute_measures import COLUMNS, Measured
 from pipelines.settings import Kernels
 from pipelines.sources import open_source
 from pipelines.store.lake import Lake
@@ -156,10 +158,10 @@ def bars_at(*starts: int, price: int = 100, volume: int = 10) -> np.ndarray:
 
 def fed(made: Features, bars: np.ndarray) -> list[Row]:
     places = np.zeros(1, np.int64)
-    made.feed(bars, bars["volume_lo"].astype(np.float64), places, places)
-    table = made.take(tapes.INSTRUMENTS)
-    assert table is not None
-    return listed(table)
+    made.feed(bars, bars["close"].astype(np.float64), bars["volume_lo"].astype(np.float64), places, places)
+    taken = made.take()
+    assert taken is not None
+    return listed(taken.table(tapes.INSTRUMENTS))
 
 
 def new() -> Features:
@@ -302,3 +304,22 @@ def test_days_in_any_order_and_the_stale_ones_again_equal_days_in_order(tmp_path
     assert frames[0]["rvol_tod_1m"].null_count() < frames[0].height
     assert frames[0].equals(frames[1])
     assert frames[0].equals(frames[2])
+
+
+def test_detectors_are_given_no_minute_while_an_earlier_one_waits_for_quotes() -> None:
+    def at(*minutes: tuple[int, int]) -> Measured:
+        whose, ts = (np.array(column) for column in zip(*minutes, strict=True))
+        return Measured(whose, ts, np.zeros((len(minutes), len(COLUMNS))))
+
+    def told(rows: Measured) -> list[tuple[int, int]]:
+        return list(zip(rows.instrument.tolist(), rows.ts.tolist(), strict=True))
+
+    made = new()
+    made.grow(2)
+    made.quotes.sides[0] = quote_features._Side()
+    made.waiting[0] = [(5, np.zeros(len(COLUMNS)))]
+    assert told(made.in_order(at((0, 4), (0, 6), (1, 6)))) == [(0, 4), (1, 6)]
+    made.waiting[0] = [(7, np.zeros(len(COLUMNS)))]
+    assert told(made.in_order(at((0, 8), (0, 5)))) == [(0, 5), (0, 6)]
+    del made.waiting[0]
+    assert told(made.in_order(at((0, 7)))) == [(0, 7), (0, 8)]

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from pipelines.alerts import Alert
 from pipelines.detector_settings import Detectors, Learned
 from pipelines.feature_tables import VERSION
-from pipelines.kernels.bar import BAR
 from pipelines.learned import LearnedAlarms
 from pipelines.learned_model import Model
 from pipelines.market import DAY_US
+from pipelines.minute_measures import COLUMNS, Measured
 from pipelines.records import Kind
 from pipelines.research import learned as research
 from pipelines.settings import Kernels
@@ -47,10 +47,12 @@ def table(rows: list[tuple[int, int, float, float]]) -> pa.Table:
     )
 
 
-def closed(made: LearnedAlarms, *minutes: tuple[int, int]) -> None:
-    bars = np.zeros(len(minutes), BAR)
-    bars["instrument"], bars["ts"] = zip(*minutes, strict=True)
-    made.minutes(bars)
+def measured(rows: list[tuple[int, int, float, float]]) -> Measured:
+    """Return the same rows as the flow has them."""
+    whose, ts, mom, rvol = (np.array(column) for column in zip(*rows, strict=True))
+    values = np.full((len(rows), len(COLUMNS)), np.nan)
+    values[:, COLUMNS.index("mom_bps_1m")], values[:, COLUMNS.index("rvol_1m")] = mom, rvol
+    return Measured(whose, ts, values)
 
 
 def fresh(model: Model | None = MODEL) -> LearnedAlarms:
@@ -60,12 +62,11 @@ def fresh(model: Model | None = MODEL) -> LearnedAlarms:
 
 
 def take(made: LearnedAlarms, rows: list[tuple[int, int, float, float]]) -> list[Alert]:
-    return made.features(table(rows), tapes.INSTRUMENTS)
+    return made.feed(measured(rows), tapes.INSTRUMENTS)
 
 
 def test_an_alert_says_what_it_is_made_of() -> None:
     made = fresh()
-    closed(made, (1, AT), (1, AT + MINUTE))
     # log odds 0.25 + (ln e^2 - 1) / 2 + 0.5 ln 1 = 0.75
     (alert,) = take(made, [(1, AT, -math.exp(2), 1.0), (1, AT + MINUTE, math.nan, 9.0)])
     assert (alert.ts, alert.end, alert.detector, alert.version) == (AT, AT + MINUTE, "learned", MODEL.version)
@@ -81,30 +82,23 @@ def test_the_id_is_made_of_model_and_minute_never_of_the_score() -> None:
     ids = []
     for mom, model in ((50.0, MODEL), (60.0, MODEL), (50.0, MODEL.model_copy(update={"level": 0.61}))):
         made = fresh(model)
-        closed(made, (0, AT))
         ids.append(take(made, [(0, AT, mom, 1.0)])[0].alert_id)
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_rows_that_wait_for_quotes_are_taken_in_order_of_time() -> None:
-    made = fresh()
-    closed(made, (0, AT), (0, AT + MINUTE))
-    assert take(made, [(0, AT + MINUTE, 50.0, 1.0)]) == []
-    assert [alert.ts for alert in take(made, [(0, AT, 50.0, 1.0)])] == [AT]  # the second is within its cooldown
-
-
-def test_rows_whose_bars_closed_before_there_was_a_model_give_nothing_and_are_forgotten() -> None:
+def test_rows_whose_bars_closed_before_there_was_a_model_give_nothing() -> None:
     made = fresh(None)
-    closed(made, (0, AT))
-    made.configure(MODEL)
-    assert take(made, [(0, AT, 50.0, 1.0)]) == []
-    assert not made.sides[0].featured
+    made.configure(MODEL, np.array([AT, 0]))
+    rows = [(0, AT, 50.0, 1.0), (1, AT, 50.0, 1.0), (0, AT + MINUTE, 50.0, 1.0)]
+    assert [(alert.ts, alert.instrument) for alert in take(made, rows)] == [
+        (AT, tapes.INSTRUMENTS[1]),
+        (AT + MINUTE, tapes.INSTRUMENTS[0]),
+    ]
 
 
 @pytest.mark.parametrize("model", [None, MODEL.model_copy(update={"features": VERSION + 1})])
 def test_no_model_or_one_of_other_features_finds_nothing(model: Model | None) -> None:
     made = fresh(model)
-    closed(made, (0, AT))
     assert take(made, [(0, AT, 50.0, 1.0)]) == []
 
 
@@ -124,14 +118,12 @@ def tape(seed: int, n: int = 120) -> Rows:
 @given(st.integers(0, 5), st.lists(st.integers(0, 120), max_size=6).map(sorted), st.booleans())
 def test_cuts_and_restores_change_no_bit(seed: int, cuts: list[int], restored: bool) -> None:
     rows, made = tape(seed), fresh()
-    closed(made, *((i, ts) for i, ts, *_ in rows))
     whole = take(made, rows)
     made, found = fresh(), []
     edges = [0, *cuts, len(rows)]
     for begin, end in pairwise(edges):
         part = rows[begin:end]
         if part:
-            closed(made, *((i, ts) for i, ts, *_ in part))
             found += take(made, part)
         if restored:
             made = pickle.loads(pickle.dumps(made))
@@ -144,7 +136,6 @@ def test_live_equals_batch_to_the_last_bit(seed: int) -> None:
     rows, made = tape(seed, 400), fresh()
     live = []
     for row in rows:
-        closed(made, row[:2])
         live += take(made, [row])
     frame = pl.DataFrame(table(rows)).with_columns(end=pl.col("ts") + pl.duration(minutes=1)).sample(400, shuffle=True, seed=1)
     batch = research.alerts(MODEL, frame).sort("ts", "symbol")

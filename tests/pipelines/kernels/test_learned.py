@@ -43,7 +43,8 @@ def told(scores: list[float], ts: list[int], cooldown: int = 0) -> list[int]:
     terms = np.array([(1e-9, 0.0, 1.0, 1.0)], learned.TERM)  # |x| are the odds
     rows = np.array([[p / (1 - p)] for p in scores])
     out = np.empty(len(ts)), np.empty((len(ts), 1)), np.empty(len(ts), np.bool_)
-    learned.follow(np.array(ts), rows, terms, 0.0, 0.5, 0.5, cooldown, np.zeros(1, learned.STATE), *out)
+    first = np.zeros(len(ts), np.int64)
+    learned.follow(first, np.array(ts), rows, terms, 0.0, 0.5, 0.5, cooldown, np.zeros(1, learned.STATE), *out)
     return np.flatnonzero(out[2]).tolist()
 
 
