@@ -11,20 +11,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from pipelines.detector_settings import Held
+from pipelines.kernels import alarm
 from pipelines.market import DAY_US, TABLES, Instrument
 from pipelines.rows import date, table, time
 
 VERSIONS = {
-    "big_trade": 1,
-    "volume_surge": 1,
-    "vpin_high": 1,
-    "liquidation_spike": 1,
-    "cascade_proxy": 1,
-    "spread_blowout": 1,
-    "book_imbalance": 1,
+    "big_trade": 2,
+    "volume_surge": 2,
+    "vpin_high": 2,
+    "liquidation_spike": 2,
+    "cascade_proxy": 2,
+    "spread_blowout": 2,
+    "book_imbalance": 2,
     "stale_feed": 1,
     "pipeline_behind": 1,
-    "dislocation": 1,
+    "dislocation": 2,
     "rvol_spike": 1,
     "volatility_jump": 1,
     "liquidity_drain": 1,
@@ -82,6 +84,11 @@ class Measure(NamedTuple):
     threshold: float
     label: str
     figures: dict[str, Any]
+
+
+def wanted(of: Held, least: float, rearm: float, dates: int = alarm.DATES) -> alarm.Wanted:
+    """Return how a score alerts, as kernels take it."""
+    return alarm.Wanted(float(least), of.false_alarms_per_day, float(rearm), of.cooldown_s * 1_000_000, dates)
 
 
 def found(detector: str, settings: BaseModel, instrument: Instrument, when: tuple[int, int, str], measure: Measure) -> Alert:

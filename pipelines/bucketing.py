@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipelines import alerts
 from pipelines import rows as to_rows
 from pipelines.bulk import BulkBuckets
-from pipelines.kernels import vpin
+from pipelines.kernels import alarm, vpin
 from pipelines.kernels.decimals import WIDEST
 from pipelines.market import Instrument
 from pipelines.reference import Adv, places_of, rounded
@@ -36,8 +36,7 @@ class Bucketing:
         self.ring_count = np.zeros(0, np.int64)
         self.past = np.zeros((0, self.window))
         self.past_count = np.zeros(0, np.int64)
-        self.elevated = np.zeros(0, np.bool_)
-        self.last_pct = np.zeros(0)
+        self.held = np.zeros(0, alarm.HELD)
         self.bulk = BulkBuckets(self.n)
 
     def fits(self, kernels: Kernels) -> bool:
@@ -46,7 +45,7 @@ class Bucketing:
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
-        for name in ("open", "targets", "ring", "ring_count", "past", "past_count", "elevated", "last_pct"):
+        for name in ("open", "targets", "ring", "ring_count", "past", "past_count", "held"):
             state = getattr(self, name)
             setattr(self, name, np.concatenate([state, np.zeros((n - len(state), *state.shape[1:]), state.dtype)]))
         self.volumes += [None] * (n - len(self.volumes))
@@ -72,7 +71,6 @@ class Bucketing:
             volume = rounded(adv.volume / float(self.number)) if adv else None
         self.volumes[i] = volume
         self.open[i] = np.zeros((), vpin.BUCKET)
-        self.elevated[i] = self.last_pct[i] >= self.high.pct
         self.bulk.begin_date(i)
         return places_of(volume) if volume is not None else 0
 
@@ -142,12 +140,12 @@ class Bucketing:
         return table, self._crossings(closed, read, instruments)
 
     def _crossings(self, closed: Buckets, read: npt.NDArray[np.float64], instruments: list[Instrument]) -> list[alerts.Alert]:
-        """Return an alert for each bucket whose percentile reaches the threshold, having been below the re-arm level."""
+        """Return an alert for each bucket whose percentile reaches the level, having been below the re-arm level."""
         settings = (self.setting + self.high.model_dump_json()).encode()
         found = []
         for k in np.flatnonzero(~np.isnan(read[:, 1])):
             i, pct = int(closed["instrument"][k]), float(read[k, 1])
-            if pct >= self.high.pct and not self.elevated[i]:
+            if self._alerts(i, int(closed["end"][k]), pct):
                 bucket, instrument = closed[k], instruments[i]
                 value, low, high = float(read[k, 0]), float(read[k, 2]), float(read[k, 3])
                 found.append(
@@ -159,13 +157,21 @@ class Bucketing:
                         "vpin_high",
                         1 + (pct >= 0.99) + (pct >= 1.0),
                         pct,
-                        self.high.pct,
+                        float(self.held["level"][i]),
                         f"{instrument.symbol} VPIN {value:.3f} ({self.setting}) is at its {100 * pct:.1f} % of the past",
                         alerts.details(
                             setting=self.setting, bucket=int(bucket["bucket"]), vpin=value, pct=pct, null_low=low, null_high=high
                         ),
                     )
                 )
-            self.elevated[i] = pct >= (min(self.high.rearm, self.high.pct) if self.elevated[i] else self.high.pct)
-            self.last_pct[i] = pct
         return found
+
+    def plant_levels(self, i: int, ends: npt.NDArray[np.int64], pct: npt.NDArray[np.float64]) -> None:
+        """Let the alarm of instrument `i` follow percentiles of earlier dates, each with the end of its bucket (us)."""
+        for end, share in zip(ends.tolist(), pct.tolist(), strict=True):
+            self._alerts(i, end, share)
+
+    def _alerts(self, i: int, ts: int, pct: float) -> bool:
+        """Whether a percentile alerts."""
+        high = self.high
+        return bool(alarm.judge(self.held[i], ts, pct, True, alerts.wanted(high, high.pct, min(high.rearm / high.pct, 1.0))))

@@ -15,30 +15,45 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BigTrade(Part):
+class Held(Part):
+    """A score held against a level: the least one, or what earlier dates reached so many times a day."""
+
+    false_alarms_per_day: float = Field(4.0, gt=0, le=24, description="alarms a day that the dates before would have given")
+    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
+
+
+class Rearmed(Held):
+    """A score that must fall before it alerts again."""
+
+    rearm: float = Field(0.7, gt=0, le=1, description="share of the level that it must fall below before it alerts again")
+
+
+class BigTrade(Held):
     """Log-notional z-score of sweep-merged trades against the `window` sweeps before.
 
     Formula: z = (x - mean) / sd, x = ln(notional) of a run of trades of equal time and side; mean, sd (ddof 1) of the
-    sweeps before; z and floor must be reached.
+    sweeps before; held against a level of at least `z`; the floor must be reached, below it the score is 0.
     Unit: standard deviations of ln(notional).
     Source: ours; trades of one taker order are merged, as one order walks the book in several.
     Null: until `window` sweeps are known.
     Read: Someone took far more at once than others did of late.
     Beware: What they know: it may be a hedge, a liquidation, or one leg. ln(notional) is not normal: 4 is no 1 in
-    30,000. An order that is cut in pieces over time is not seen.
+    30,000. An order that is cut in pieces over time is not seen. No
+    hysteresis: each sweep is an event of its own, and the next small one would re-arm it; the cooldown holds.
     """
 
     window: int = Field(1000, ge=30, le=10_000)
-    z: float = Field(4.0, gt=0)
+    z: float = Field(4.0, gt=0, description="least level")
     floor: float = Field(100_000.0, ge=0, description="smallest notional in quote currency (USD) that can alert")
-    cooldown_s: int = Field(0, ge=0, description="seconds in which an instrument does not alert again")
+    false_alarms_per_day: float = Field(12.0, gt=0, le=24, description="alarms a day that the 3 dates before would have given")
+    cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class VolumeSurge(Part):
+class VolumeSurge(Rearmed):
     """z of ln(1 + volume) against the `window` bars before, and relative volume.
 
     Formula: z = (x - mean) / sd, x = ln(1 + volume), and rvol = volume / mean volume, over the bars before, those
-    without trades as 0; both must be reached.
+    without trades as 0; z is held against a level of at least `z`, and rvol must be reached.
     Unit: standard deviations of ln(1 + volume).
     Source: ours.
     Null: until `window` bars are known; where sd is 0.
@@ -48,34 +63,35 @@ class VolumeSurge(Part):
 
     bar: Literal["1s", "1m", "5m", "15m", "1h"] = "1m"
     window: int = Field(60, ge=10, le=10_000)
-    z: float = Field(4.0, gt=0)
+    z: float = Field(4.0, gt=0, description="least level")
     rvol: float = Field(3.0, ge=1)
-    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class VpinHigh(Part):
-    """VPIN's trailing percentile reaching `pct` from below.
+class VpinHigh(Held):
+    """VPIN's trailing percentile reaching its level from below.
 
-    Formula: share of the past values of vpin_flag that are at most this one; alerts when it reaches `pct`, having
-    been below `rearm` since it last did; each date begins with the last one before.
+    Formula: share of the past values of vpin_flag that are at most this one; held against a level of at least `pct`;
+    severity 2 and 3 from 0.99 and 1.
     Unit: share, 0 to 1.
     Source: Easley, Lopez de Prado, O'Hara, RFS 25(5), 2012, alarm on the empirical distribution; here of past values
     alone.
     Null: until `kernels.percentile_min` values are known.
     Read: Flow in volume time is more one-sided than nearly always before.
     Beware: That volatility will follow: VPIN was a poor predictor of it, peaked after the flash crash, and mostly
-    follows trading intensity (Andersen, Bondarenko, JFM 17, 2014). By design it is above `pct` in 1 - `pct` of buckets.
+    follows trading intensity (Andersen, Bondarenko, JFM 17, 2014). By design it is above `pct` in 1 - `pct` of buckets;
+    a level of 1 cannot be told from one above it.
     """
 
-    pct: float = Field(0.95, gt=0, le=1)
-    rearm: float = Field(0.9, gt=0, le=1, description="percentile that it must fall below before it alerts again")
+    pct: float = Field(0.95, gt=0, le=1, description="least level")
+    rearm: float = Field(0.9, gt=0, le=1, description="percentile to fall below before it alerts again, where the level is `pct`")
+    cooldown_s: int = Field(0, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class LiquidationSpike(Part):
+class LiquidationSpike(Rearmed):
     """Liquidated notional of a minute against the `window` minutes before, minutes without any included.
 
-    Formula: liquidated notional of the minute; floor, 99 % order statistic and `times` x mean of the minutes before
-    must be reached.
+    Formula: liquidated notional of the minute by the highest of floor, 99 % order statistic and `times` x mean of the
+    minutes before; held against a level of at least 1.
     Unit: quote currency.
     Source: ours; no deviation of the median, which is 0 where most minutes have none.
     Null: no feed of liquidations; until `window` minutes are known.
@@ -87,14 +103,13 @@ class LiquidationSpike(Part):
     window: int = Field(240, ge=10, le=10_000)
     times: float = Field(5.0, ge=1, description="multiple of the mean that must be reached, beside the 99 % order statistic")
     floor: float = Field(100_000.0, gt=0, description="smallest notional in quote currency (USD) that can alert")
-    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class CascadeProxy(Part):
+class CascadeProxy(Rearmed):
     """A minute that looks like a cascade, where no liquidations are recorded: a jump on high, one-sided volume.
 
-    Formula: |r| >= move sqrt(mean r^2), volume >= times median, |buy - sell| / volume >= share, of the sign of r =
-    ln(C_t / C_(t-1)); all must hold.
+    Formula: |r| / sqrt(mean r^2), held against a level of at least `move`; volume >= times median, |buy - sell| / volume
+    >= share, of the sign of r = ln(C_t / C_(t-1)); all must hold.
     Unit: multiple of the root mean square return.
     Source: ours.
     Null: until `window` minutes are known; where the mean square or the median is 0.
@@ -103,17 +118,16 @@ class CascadeProxy(Part):
     """
 
     window: int = Field(60, ge=10, le=10_000)
-    move: float = Field(4.0, gt=0, description="multiple of the root mean square log return")
+    move: float = Field(4.0, gt=0, description="least level: multiple of the root mean square log return")
     volume: float = Field(5.0, ge=1, description="multiple of the median volume")
     one_sided: float = Field(0.6, ge=0, le=1, description="least |buy - sell| / volume, of the sign of the return")
-    cooldown_s: int = Field(300, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class SpreadBlowout(Part):
+class SpreadBlowout(Rearmed):
     """The spread at the end of a second against the `window` seconds with quotes before.
 
-    Formula: 10,000 (ask - bid) / middle at the end of a second; floor, 99 % order statistic and `times` x median of the
-    seconds before must be reached.
+    Formula: 10,000 (ask - bid) / middle at the end of a second, by the highest of floor, 99 % order statistic and `times`
+    x median of the seconds before; held against a level of at least 1.
     Unit: bps.
     Source: ours.
     Null: no best quotes; until `window` seconds with quotes are known.
@@ -127,11 +141,11 @@ class SpreadBlowout(Part):
     cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class BookImbalance(Part):
+class BookImbalance(Rearmed):
     """(bid sizes - ask sizes) / their sum over the best levels, at several snapshots of the book in a row.
 
-    Formula: (bid sizes - ask sizes) / their sum over the best `levels`, at `snapshots` snapshots in a row, all to the
-    same side.
+    Formula: (bid sizes - ask sizes) / their sum over the best `levels`: the least of `snapshots` snapshots in a row, 0 if
+    these are not all to the same side; held against a level of at least `threshold`.
     Unit: share, 0 to 1.
     Source: ours.
     Null: no book, or it has broken; snapshots that do not follow each other.
@@ -140,7 +154,7 @@ class BookImbalance(Part):
     """
 
     levels: int = Field(5, ge=1, le=20)
-    threshold: float = Field(0.8, gt=0, le=1)
+    threshold: float = Field(0.8, gt=0, le=1, description="least level")
     snapshots: int = Field(6, ge=1, le=1000)
     cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
@@ -155,7 +169,8 @@ class StaleFeed(Part):
     Null: below `per_minute` trades; until `window_min` minutes are known; sources without heartbeats (captures,
     archives).
     Read: Trades stopped although the connection lives: a halt, or a feed that died quietly.
-    Beware: Which of both; `gaps` and status of the instrument tell more.
+    Beware: Which of both; `gaps` and status of the instrument tell more. Not tuned by false alarms a day: a silence that
+    is 20 gaps long is worth a look however often it comes; it ends with the next trade, and until then it is told once.
     """
 
     window_min: int = Field(60, ge=5, le=1440, description="minutes before the last trade that its rate is taken from")
@@ -174,7 +189,8 @@ class PipelineBehind(Part):
     Source: ours.
     Null: no times of receipt; history; until the venue's offset is known.
     Read: Data arrive late: what is shown as now is not.
-    Beware: Where the delay is: venue, network or this machine.
+    Beware: Where the delay is: venue, network or this machine. Not tuned by false alarms a day: what is late is late
+    however often; a run of late seconds is told once, and ends with the first that is not late.
     """
 
     lag_s: float = Field(2.0, gt=0, description="least delay of a second's freshest trade beyond the venue's clock offset")
@@ -182,11 +198,11 @@ class PipelineBehind(Part):
     cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
 
-class Dislocation(Part):
+class Dislocation(Rearmed):
     """Closes of one-second bars of the same symbol at several venues, apart by more than they usually are.
 
-    Formula: d = ln(close) - ln(median of the others' closes); |d - median of d over the seconds before| at `seconds`
-    seconds in a row.
+    Formula: d = ln(close) - ln(median of the others' closes); |d - median of d over the seconds before| of the venue where
+    it is highest, the least of `seconds` seconds in a row; held against a level of at least `threshold_bps`.
     Unit: bps.
     Source: ours.
     Null: below two venues with a close of the last 2 s; until `window` seconds of the date are known.
@@ -196,7 +212,7 @@ class Dislocation(Part):
     """
 
     window: int = Field(300, ge=30, le=10_000, description="seconds before, whose median is what is usual")
-    threshold_bps: float = Field(20.0, gt=0)
+    threshold_bps: float = Field(20.0, gt=0, description="least level")
     seconds: int = Field(3, ge=1, le=600, description="seconds in a row")
     cooldown_s: int = Field(60, ge=0, description="seconds in which an instrument does not alert again")
 
@@ -332,5 +348,5 @@ class Detectors(Part):
     learned: Learned = Learned()
 
     def cooldowns(self) -> dict[str, int]:
-        """Return by detector the seconds in which an instrument does not alert again."""
-        return {name: of.cooldown_s for name, of in self if hasattr(of, "cooldown_s")}
+        """Return by detector the seconds in which an instrument does not alert again, of those that are held against no level."""
+        return {"stale_feed": self.stale_feed.cooldown_s, "pipeline_behind": self.pipeline_behind.cooldown_s}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pipelines import alerts
 from pipelines.detector_settings import Dislocation
+from pipelines.kernels import alarm
 from pipelines.kernels.bar import Bars
 from pipelines.market import DAY_US, Instrument
 
@@ -44,18 +45,20 @@ class _Leg:
 
 @dataclass
 class _Group:
-    """The instruments of one symbol that have traded, and how many seconds in a row one was apart."""
+    """The instruments of one symbol that have traded, and how far one was apart in the last seconds in a row."""
 
+    run: deque[float]
     legs: dict[int, _Leg] = field(default_factory=dict)
-    run: int = 0
     last: int = 0
+    held: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(1, alarm.HELD))
 
 
 class Dislocations:
     """The detector over all symbols that several venues have. An instrument takes part from the second minute of its tape.
 
     Of each instrument, its distance is d = ln(its close) - ln(median of the others'), in bps, and its excess |d - median
-    of d over the W seconds before|. The baseline begins anew with each UTC date.
+    of d over the W seconds before|; of the highest one, the least of some seconds in a row is held against the level. The
+    baseline begins anew with each UTC date.
     """
 
     def __init__(self, settings: Dislocation) -> None:
@@ -88,7 +91,7 @@ class Dislocations:
             return []
         for bar in seconds[self.shared[seconds["instrument"]]]:
             i, ts = int(bar["instrument"]), int(bar["ts"])
-            group = self.groups.setdefault(instruments[i].symbol, _Group())
+            group = self.groups.setdefault(instruments[i].symbol, _Group(deque(maxlen=self.settings.seconds)))
             if i not in group.legs:
                 group.legs[i] = _Leg((ts // _MINUTE_US + 2) * _MINUTE_US, deque(maxlen=self.settings.window))
             group.legs[i].closes.append((ts, int(bar["close"]) / 10 ** int(places[i])))
@@ -104,7 +107,7 @@ class Dislocations:
                 for leg in group.legs.values():
                     leg.past.clear()
             if second - group.last > CARRY_US:
-                group.run = 0
+                group.run.clear()
             prices = {i: price for i, leg in sorted(group.legs.items()) if (price := leg.at(second)) is not None}
             if len(prices) > 1:
                 found += self._second(group, second, prices, instruments)
@@ -125,11 +128,16 @@ class Dislocations:
                 worst, most = i, excess
             past.append(apart)
             details[instruments[i].venue] = {"close": math.exp(price), "bps": apart, "usual_bps": usual}
-        group.run = group.run + 1 if most >= s.threshold_bps else 0
-        if group.run != s.seconds:
+        if most < 0:
+            group.run.clear()
+            return []
+        group.run.append(most)
+        if len(group.run) < s.seconds:
+            return []
+        if not alarm.judge(group.held[0], second, min(group.run), True, alerts.wanted(s, s.threshold_bps, s.rearm)):
             return []
         it = instruments[worst]
         label = f"{it.symbol} at {it.venue} is {most:.1f} bps further from {len(prices) - 1} other venue(s) than usual"
         when = (second, second + SECOND_US, str(second))
-        measure = alerts.Measure(most, s.threshold_bps, label, {"venues": details, "window": s.window})
+        measure = alerts.Measure(most, float(group.held[0]["level"]), label, {"venues": details, "window": s.window})
         return [alerts.found("dislocation", s, it, when, measure)]

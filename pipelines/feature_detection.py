@@ -21,8 +21,6 @@ from pipelines.market import DAY_US, Instrument
 
 WARM_US: Final = standing.WARM * alarm.MINUTE
 """Minutes this long before midnight are what a date begins with."""
-LOOK_BACK: Final = 28
-"""Dates are looked at no further back than this many days."""
 
 Floats = npt.NDArray[np.float64]
 Minutes = npt.NDArray[np.void]
@@ -102,7 +100,7 @@ class FeatureAlarms:
             for k in range(_SCORES):
                 left.days[k] = alarm.peaks(self.today[i, k], left.peaks[k])
             self.dates[i][int(self.days[i])] = left
-        kept = sorted(date for date in self.dates[i] if day - LOOK_BACK * DAY_US <= date < day)[-alarm.DATES :]
+        kept = sorted(date for date in self.dates[i] if day - alarm.LOOK_BACK * DAY_US <= date < day)[-alarm.DATES :]
         self.dates[i] = {date: self.dates[i][date] for date in kept}
         self.levels[i] = self._levels(i)
         standing.begin(i, day, np.zeros(1, standing.FOUND), *self._state())

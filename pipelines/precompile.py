@@ -15,9 +15,10 @@ import numpy as np
 
 import pipelines.kernels.kalman  # compiled as it is loaded, for the types it names
 import pipelines.kernels.slopes  # noqa: F401 - likewise
+from pipelines import alerts
 from pipelines.engine import Engine
 from pipelines.feature_detection import FeatureAlarms
-from pipelines.kernels import standing, trend
+from pipelines.kernels import alarm, standing, trend
 from pipelines.market import DAY_US, Instrument
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels
@@ -51,6 +52,7 @@ def _midnight() -> None:
     alarms.grow(1)
     alarms.feed(minutes, [Instrument("demo", "BTC-USDT", "BTCUSDT", "BTC", "USDT")])
     trend.p_up(0.0)
+    alarm.judge(np.zeros(1, alarm.HELD)[0], DAY_US, 0.0, True, alerts.wanted(KERNELS.detectors.vpin_high, 1.0, 1.0))
 
 
 def _head() -> Iterator[Record]:

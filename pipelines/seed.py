@@ -12,14 +12,15 @@ import numpy.typing as npt
 from pipelines import features
 from pipelines.bucketing import Bucketing
 from pipelines.bulk import Replay
+from pipelines.detection import DATES as SWEEP_DATES
 from pipelines.detection import BigTrades, Surges
 from pipelines.kernels import standing
 from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
-from pipelines.market import BAR_WIDTHS_US, DAY_US
+from pipelines.market import DAY_US
 from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
 from pipelines.reference import DATES, places_of
-from pipelines.settings import Kernels, bar_terms
+from pipelines.settings import bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
 from pipelines.tape_detection import Cascades
@@ -55,14 +56,13 @@ class Seeds:
         if not self._has_rows(instrument.venue):
             return b""
         where = {"venue": instrument.venue, "symbol": instrument.symbol}
-        kernels = signals.kernels
         planted: dict[str, Any] = {
             "dates": self._dates(signals, i, where),
             "bars": {b: self._bars(signals.measured, b, i, where) for b in signals.measured.adaptive},
             "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
             "bulk": self._bulk(signals, i, where),
             "big_trade": self._sweeps(signals.big_trades, i, where),
-            "volume_surge": self._volumes(signals.surges, i, where, kernels),
+            "volume_surge": self._volumes(signals.surges, i, where),
             "cascade_proxy": self._minutes(signals.cascades, i, where),
             "features": self._features(signals, i, where),
             "feature_alarms": self._standing(signals, i, where),
@@ -115,12 +115,11 @@ class Seeds:
     def _vpin(self, signals: Signals, bucketing: Bucketing, i: int, where: dict[str, str]) -> int:
         names = ("ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct")
         frame = self._read("vpin", where, *names, setting=bucketing.setting, partial=False).sort("end", "bucket")
+        known = frame.select("end", "pct").drop_nulls().collect()
+        bucketing.plant_levels(i, _us(known["end"]), known["pct"].to_numpy())
         rows = frame.tail(max(bucketing.n, bucketing.window)).collect()
         past = rows["vpin_flag"].drop_nulls().tail(bucketing.window).to_numpy()
         bucketing.past[i, : past.size], bucketing.past_count[i] = past, past.size
-        percentiles = rows["pct"].drop_nulls()
-        bucketing.last_pct[i] = percentiles[-1] if percentiles.len() else 0.0
-        bucketing.elevated[i] = bucketing.last_pct[i] >= bucketing.high.pct
         window = list(rows.tail(bucketing.n).select("bucket_volume", "buy_volume", "squares", "spans_gap").iter_rows())
         signals.refine(i, max((places_of(Decimal(repr(x))) for bucket in window for x in bucket[:2]), default=0))
         bucketing.plant(i, window, int(signals.size_places[i]))
@@ -149,32 +148,32 @@ class Seeds:
         return minutes.height
 
     def _sweeps(self, big_trades: BigTrades, i: int, where: dict[str, str]) -> int:
-        """Fill the baseline with the last sweeps of earlier dates, going back date by date until there are enough."""
+        """Let the detector follow the trades of as many earlier dates as its level needs, and of those that fill its baseline."""
         import polars as pl  # noqa: PLC0415 - a first run is spared it
 
-        wanted = big_trades.ring.shape[1]
-        frame = self._read("trades", where, "date", "ts", "side", "price", "size", "seq", counted=True)
-        sweeps: list[float] = []
+        us = pl.col("ts").dt.epoch("us")
+        us = pl.col("ts").dt.epoch("us")
+        frame = self._read("trades", where, "date", "ts", "trade_id", "side", "price", "size", "seq", counted=True)
+        days: list[pl.DataFrame] = []
+        runs, wanted = 0, big_trades.ring.shape[1]
         for date in frame.select("date").unique().collect()["date"].sort(descending=True):
-            day = frame.filter(pl.col("date") == date).sort("seq").collect()
-            run = (day["ts"] != day["ts"].shift()) | (day["side"] != day["side"].shift())
-            sweeps = [*_sums(run.fill_null(value=True).to_numpy(), (day["price"] * day["size"]).to_numpy()), *sweeps]
-            if len(sweeps) >= wanted:
+            day = frame.filter(pl.col("date") == date).sort("seq").drop("date", "seq").with_columns(us).collect()
+            days.insert(0, day)
+            runs += 1 + int((day["ts"] != day["ts"].shift()).sum()) if len(days) > SWEEP_DATES else 0
+            if runs >= wanted:
                 break
-        big_trades.plant(i, sweeps[-wanted:])
-        return min(len(sweeps), wanted)
+        for day in days:
+            big_trades.plant(i, **{name: day[name].to_numpy() for name in day.columns})
+        return min(int(big_trades.count[i]), wanted)
 
-    def _volumes(self, surges: Surges, i: int, where: dict[str, str], kernels: Kernels) -> int:
-        name = kernels.detectors.volume_surge.bar
-        frame = self._read("bars", where, "ts", "volume", bar=name).sort("ts").tail(surges.settings.window)
-        rows = frame.collect()
-        surges.plant(i, _us(rows["ts"]), rows["volume"].to_numpy(), BAR_WIDTHS_US[name])
+    def _volumes(self, surges: Surges, i: int, where: dict[str, str]) -> int:
+        rows = self._read("bars", where, "ts", "volume", bar=surges.settings.bar).sort("ts").collect()
+        surges.plant(i, _us(rows["ts"]), rows["volume"].to_numpy())
         return rows.height
 
     def _minutes(self, cascades: Cascades, i: int, where: dict[str, str]) -> int:
-        frame = self._read("bars", where, "ts", "close", "volume", bar="1m").sort("ts").tail(cascades.settings.window + 1)
-        rows = frame.collect()
-        cascades.plant(i, _us(rows["ts"]), rows["close"].to_numpy(), rows["volume"].to_numpy())
+        rows = self._read("bars", where, "ts", "close", "volume", "buy_volume", bar="1m").sort("ts").collect()
+        cascades.plant(i, _us(rows["ts"]), *(rows[name].to_numpy() for name in ("close", "volume", "buy_volume")))
         return rows.height
 
     def _features(self, signals: Signals, i: int, where: dict[str, str]) -> int:
@@ -215,13 +214,3 @@ class Seeds:
 
 def _us(times: pl.Series) -> npt.NDArray[np.int64]:
     return times.dt.epoch("us").to_numpy()
-
-
-def _sums(starts: npt.NDArray[np.bool_], notional: npt.NDArray[np.float64]) -> list[float]:
-    """Return the sums of runs, each added up in order, as the kernel does."""
-    sums: list[float] = []
-    for begins, value in zip(starts.tolist(), notional.tolist(), strict=True):
-        if begins:
-            sums.append(0.0)
-        sums[-1] += value
-    return sums

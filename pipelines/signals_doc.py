@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel
 
-from pipelines import feature_detection, features
+from pipelines import detection, feature_detection, features
 from pipelines.alerts import SEVERE
 from pipelines.detector_settings import Detectors
 from pipelines.kernels import alarm, atr, bvc, imbalance, lee_mykland, minutes
@@ -123,8 +123,8 @@ def _detectors(precision: Precision) -> Iterator[str]:
         "Rows of table `alerts`. Each holds a point against a baseline strictly before it; points that alerted stay in the"
         f" baseline. Severity is 1, 2, 3 from {notice:g}, {warning:g}, {severe:g} times the threshold, unless the entry says"
         " otherwise. Detectors with `false_alarms_per_day` are tuned: the level of a date is what scores of up to"
-        f" {alarm.DATES} earlier dates reached so many times a day (peaks over {alarm.APART} minutes apart), never below `least`;"
-        " `rearm` is the hysteresis."
+        f" {alarm.DATES} earlier dates ({detection.DATES} of big_trade) reached so many times a day (peaks over {alarm.APART} minutes"
+        " apart), never below the least level (`least`, or the threshold among the settings); `rearm` is the hysteresis."
     )
     for name, field in Detectors.model_fields.items():
         kind = field.annotation
@@ -180,8 +180,10 @@ def _begins() -> Iterator[str]:
         "big_trade": f"{of.big_trade.window:,} sweeps",
         "volume_surge": f"{of.volume_surge.window} bars",
         "cascade_proxy": f"{of.cascade_proxy.window} minutes",
-        "tuned detectors, posture, cooldowns": f"{feature_detection.WARM_US // alarm.MINUTE} minutes",
-        "levels of tuned detectors": f"{alarm.DATES} dates of the {feature_detection.LOOK_BACK} days before",
+        "detectors on features, posture": f"{feature_detection.WARM_US // alarm.MINUTE} minutes",
+        "cooldowns of the others": "0: begin anew; an alarm that fired and never fell back has still fired",
+        "level of big_trade": f"the trades of {detection.DATES} dates",
+        "levels of tuned detectors": f"{alarm.DATES} dates of the {alarm.LOOK_BACK} days before",
     }
     yield from (f"| {what} | {w} |" for what, w in rows.items())
 

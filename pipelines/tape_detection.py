@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipelines import alerts
 from pipelines.detector_settings import CascadeProxy, PipelineBehind, StaleFeed
-from pipelines.kernels import cascade, silence
+from pipelines.kernels import alarm, cascade, silence
 from pipelines.kernels.bar import BAR, Bars
 from pipelines.kernels.clock import UNKNOWN
 from pipelines.market import Instrument
@@ -88,29 +88,33 @@ class Cascades:
         self.forced: set[int] = set()
         self.states = np.zeros(0, cascade.STATE)
         self.ring = np.zeros((0, 2, settings.window))
+        self.held = np.zeros(0, alarm.HELD)
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""
         more = n - len(self.states)
         self.states = np.concatenate([self.states, np.zeros(more, cascade.STATE)])
         self.ring = np.concatenate([self.ring, np.zeros((more, 2, self.settings.window))])
+        self.held = np.concatenate([self.held, np.zeros(more, alarm.HELD)])
 
-    def plant(self, i: int, ts: npt.NDArray[np.int64], close: Floats, volume: Floats) -> None:
+    def plant(self, i: int, ts: npt.NDArray[np.int64], close: Floats, volume: Floats, buy: Floats) -> None:
         """Begin instrument `i` with the minutes of earlier dates, oldest first; `ts` in us."""
         bars = np.zeros(ts.size, BAR)
         bars["instrument"], bars["ts"], bars["end"] = i, ts, ts + cascade.MINUTE
-        none = np.empty(0, cascade.CASCADE)
-        cascade.cascades(bars, close, volume, volume, self.states, self.ring, np.inf, np.inf, 2.0, none)
+        self._find(bars, close, volume, buy)
 
     def feed(self, bars: Bars, close: Floats, volume: Floats, buy: Floats, of: Sequence[Instrument]) -> list[alerts.Alert]:
         """Return an alert for each closed one-minute bar that looks like a cascade."""
-        s, out = self.settings, np.empty(bars.size, cascade.CASCADE)
-        terms = (s.move, s.volume, s.one_sided)
-        found = cascade.cascades(bars, close, volume, buy, self.states, self.ring, *terms, out)
-        hits = [(hit, bars[int(hit["bar"])]) for hit in out[:found]]
+        hits = [(hit, bars[int(hit["bar"])]) for hit in self._find(bars, close, volume, buy)]
         return [
             self._alert(hit, bar, of[int(bar["instrument"])]) for hit, bar in hits if int(bar["instrument"]) not in self.forced
         ]
+
+    def _find(self, bars: Bars, close: Floats, volume: Floats, buy: Floats) -> npt.NDArray[np.void]:
+        """Return what alerts, as `CASCADE`."""
+        s, out = self.settings, np.empty(bars.size, cascade.CASCADE)
+        terms = (self.held, alerts.wanted(s, s.move, s.rearm), s.volume, s.one_sided)
+        return out[: cascade.cascades(bars, close, volume, buy, self.states, self.ring, *terms, out)]
 
     def _alert(self, hit: np.void, bar: np.void, instrument: Instrument) -> alerts.Alert:
         s, move, change, volume, side = self.settings, *(float(hit[n]) for n in ("move", "change", "volume", "one_sided"))
@@ -119,4 +123,5 @@ class Cascades:
         )
         figures = {"move": move, "log_return": change, "volume_ratio": volume, "one_sided": side, "window": s.window}
         when = (int(bar["ts"]), int(bar["end"]), str(int(bar["ts"])))
-        return alerts.found("cascade_proxy", s, instrument, when, alerts.Measure(abs(move), s.move, label, figures))
+        measure = alerts.Measure(abs(move), float(hit["level"]), label, figures)
+        return alerts.found("cascade_proxy", s, instrument, when, measure)

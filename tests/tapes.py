@@ -19,7 +19,7 @@ from pipelines.signals import Signals
 
 DAY = 1_700_006_400_000_000  # 2023-11-15, us
 EAGER = Detectors(
-    big_trade=BigTrade(window=30, z=1.5, floor=100.0),
+    big_trade=BigTrade(window=30, z=1.5, floor=100.0, cooldown_s=0),
     volume_surge=VolumeSurge(bar="1s", window=10, z=1.0, rvol=1.0, cooldown_s=0),
     vpin_high=VpinHigh(pct=0.8),
 )

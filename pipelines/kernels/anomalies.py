@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from pipelines.kernels import alarm
 from pipelines.market import GRACE_US
 from pipelines.tape import CLOCK, TRADE
 
@@ -23,12 +24,13 @@ SWEEP = np.dtype(
         ("z", np.float64),
         ("mean", np.float64),  # of ln(notional) over the baseline
         ("deviation", np.float64),
+        ("level", np.float64),  # of z, on its date
     ]
 )
 """Trades of equal (ts, side) that follow each other: as good as one taker order walking the book."""
 
-SURGE = np.dtype([("bar", np.int64), ("z", np.float64), ("rvol", np.float64), ("mean", np.float64)])
-"""A bar (index into those fed) that surged: z of ln(1 + volume), volume / mean volume, mean volume (base)."""
+SURGE = np.dtype([("bar", np.int64), *((name, np.float64) for name in ("z", "rvol", "mean", "level"))])
+"""A bar (index into those fed) that surged: z of ln(1 + volume), volume / mean volume, mean volume (base), level of z."""
 
 
 @njit(cache=True)
@@ -71,19 +73,13 @@ def _may_reach(ring, value, least_z):
 
 
 @njit(cache=True)
-def logs(notionals, ring):
-    """Write ln(notional) of past sweeps to a ring, as `big_trades` does."""
-    for j in range(notionals.size):
-        ring[j] = math.log(notionals[j])
-
-
-@njit(cache=True)
-def big_trades(rows, sweeps, ring, count, least_z, floor, out):
-    """Find sweeps whose z of ln(notional) against the W sweeps before is at least `least_z`; return how many.
+def big_trades(rows, sweeps, ring, count, held, wanted, floor, out):
+    """Find sweeps whose z of ln(notional) against the W sweeps before alerts; return how many.
 
     rows: ROW, (n,), in tape order. sweeps: SWEEP, (instruments,), the open ones. ring: float64, (instruments, W),
-    ln(notional) of the last sweeps; count: int64, (instruments,). floor: least notional, quote currency. out: SWEEP,
-    (n,). A sweep ends with the next trade of another time or side, or when the clock is past it by the grace.
+    ln(notional) of the last sweeps; count: int64, (instruments,). held: alarm.HELD, (instruments,). wanted: alarm.Wanted.
+    floor: least notional, quote currency. out: SWEEP, (n,). A sweep ends with the next trade of another time or side, or
+    when the clock is past it by the grace. Below the least z or the floor its score is 0.
     """
     n = ring.shape[1]
     found = 0
@@ -99,14 +95,17 @@ def big_trades(rows, sweeps, ring, count, least_z, floor, out):
             continue
         if sweep.trades > 0 and over:
             log = math.log(sweep.notional)
-            if count[i] >= n and sweep.notional >= floor and _may_reach(ring[i], log, least_z):
-                mean, deviation = _moments(ring[i], count[i])
-                z = (log - mean) / deviation if deviation > 0.0 else 0.0
-                if z >= least_z:
+            if count[i] >= n:
+                mean, deviation, z = 0.0, 0.0, 0.0
+                if sweep.notional >= floor and _may_reach(ring[i], log, wanted.least):
+                    mean, deviation = _moments(ring[i], count[i])
+                    z = (log - mean) / deviation if deviation > 0.0 else 0.0
+                if alarm.judge(held[i], sweep.ts, z if z >= wanted.least else 0.0, True, wanted):
                     out[found] = sweep
                     out[found].z = z
                     out[found].mean = mean
                     out[found].deviation = deviation
+                    out[found].level = held[i].level
                     found += 1
             ring[i, count[i] % n] = log
             count[i] += 1
@@ -128,12 +127,13 @@ def big_trades(rows, sweeps, ring, count, least_z, floor, out):
 
 
 @njit(cache=True)
-def volume_surges(bars, volume, width, ring, count, last, least_z, least_rvol, out):
+def volume_surges(bars, volume, width, ring, count, last, held, wanted, least_rvol, out):
     """Find closed time bars whose volume stands out against the W bars before; return how many.
 
     bars: BAR, (m,), in order per instrument. volume: float64, (m,), base. width: us. ring: float64, (instruments,
     2, W), volumes V of the last bars and ln(1 + V), with a zero for each bar without trades; count: int64,
-    (instruments,). last: int64, (instruments,), end of the last bar, us; 0: none. out: SURGE, (m,).
+    (instruments,). last: int64, (instruments,), end of the last bar, us; 0: none. held: alarm.HELD, (instruments,). wanted:
+    alarm.Wanted. out: SURGE, (m,).
 
     z = (ln(1 + V) - mean) / sd of ln(1 + V) over the W bars before; RVOL = V / mean V of the same. Undefined (no
     alert) until W bars are known, and where sd is 0.
@@ -146,21 +146,23 @@ def volume_surges(bars, volume, width, ring, count, last, least_z, least_rvol, o
             for _ in range(min((bars[k].ts - last[i]) // width, w)):
                 ring[i, :, count[i] % w] = 0.0
                 count[i] += 1
+                alarm.calm(held[i])
         log = math.log1p(volume[k])
         if count[i] >= w:
             mean, deviation = _moments(ring[i, 1], count[i])
             z = (log - mean) / deviation if deviation > 0.0 else 0.0
-            if z >= least_z:
-                total = 0.0
+            total, rvol = 0.0, 0.0
+            if z >= wanted.least:
                 for j in range(w):
                     total += ring[i, 0, (count[i] + j) % w]
                 rvol = volume[k] / (total / w)
-                if rvol >= least_rvol:
-                    out[found].bar = k
-                    out[found].z = z
-                    out[found].rvol = rvol
-                    out[found].mean = total / w
-                    found += 1
+            if alarm.judge(held[i], bars[k].ts, z, rvol >= least_rvol, wanted):
+                out[found].bar = k
+                out[found].z = z
+                out[found].rvol = rvol
+                out[found].mean = total / w
+                out[found].level = held[i].level
+                found += 1
         ring[i, 0, count[i] % w] = volume[k]
         ring[i, 1, count[i] % w] = log
         count[i] += 1

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from pipelines.kernels import alarm
 from pipelines.kernels.ranks import median_and_high
 
 MINUTE = 60_000_000
@@ -21,6 +22,7 @@ CASCADE = np.dtype(
         ("change", np.float64),  # log return
         ("volume", np.float64),  # volume / median volume
         ("one_sided", np.float64),  # (buy - sell) / volume
+        ("level", np.float64),  # of |move|, on its date
     ],
     align=True,
 )
@@ -36,15 +38,15 @@ def _add(state, ring, change, volume):
 
 
 @njit(cache=True)
-def cascades(bars, close, volume, buy, states, ring, least_move, least_volume, least_side, out):
+def cascades(bars, close, volume, buy, states, ring, held, wanted, least_volume, least_side, out):
     """Find one-minute bars with a jump on high, one-sided volume; return how many.
 
     bars: BAR, (m,), in order per instrument. close: float64, (m,), quote per base. volume, buy: float64, (m,), base.
     states: STATE, (instruments,). ring: float64, (instruments, 2, W), squared log returns and volumes of the minutes
-    before; a minute without trades has zeros. out: CASCADE, (m,).
+    before; a minute without trades has zeros. held: alarm.HELD, (instruments,). wanted: alarm.Wanted. out: CASCADE, (m,).
 
-    r = ln(C_t / C_(t-1)); |r| >= least_move sqrt(mean r^2), V >= least_volume median(V), |2 B - V| / V >= least_side, of
-    the sign of r. Undefined (not found) until W minutes are known, and where mean r^2 or the median is 0.
+    r = ln(C_t / C_(t-1)); |r| / sqrt(mean r^2) is held against the level; V >= least_volume median(V), |2 B - V| / V >=
+    least_side, of the sign of r. Undefined (not found) until W minutes are known, and where mean r^2 or the median is 0.
     """
     w = ring.shape[2]
     found = 0
@@ -54,22 +56,27 @@ def cascades(bars, close, volume, buy, states, ring, least_move, least_volume, l
         if state.end > 0:
             for _ in range(min((bars[k].ts - state.end) // MINUTE, w)):
                 _add(state, ring[i], 0.0, 0.0)
+                alarm.calm(held[i])
             change = math.log(close[k] / state.close)
-            side = (2.0 * buy[k] - volume[k]) / volume[k]
-            if state.count >= w and change * side > 0.0 and abs(side) >= least_side:
+            if state.count >= w:
+                side = (2.0 * buy[k] - volume[k]) / volume[k]
                 total = 0.0
                 for j in range(w):
                     total += ring[i, 0, (state.count + j) % w]
                 usual = math.sqrt(total / w)
-                if usual > 0.0 and abs(change) >= least_move * usual:
+                move = change / usual if usual > 0.0 else 0.0
+                fits, median = False, 0.0
+                if abs(move) >= wanted.least and change * side > 0.0 and abs(side) >= least_side:
                     median, _ = median_and_high(ring[i, 1])
-                    if median > 0.0 and volume[k] >= least_volume * median:
-                        out[found].bar = k
-                        out[found].move = change / usual
-                        out[found].change = change
-                        out[found].volume = volume[k] / median
-                        out[found].one_sided = side
-                        found += 1
+                    fits = median > 0.0 and volume[k] >= least_volume * median
+                if alarm.judge(held[i], bars[k].ts, abs(move), fits, wanted):
+                    out[found].bar = k
+                    out[found].move = move
+                    out[found].change = change
+                    out[found].volume = volume[k] / median
+                    out[found].one_sided = side
+                    out[found].level = held[i].level
+                    found += 1
             _add(state, ring[i], change, volume[k])
         state.end = bars[k].end
         state.close = close[k]

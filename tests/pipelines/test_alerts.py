@@ -45,11 +45,8 @@ def test_each_date_begins_anew() -> None:
     assert told(alert(day - 5), alert(day + 5), alert(day + 6)) == [0, 1]
 
 
-def test_detectors_that_have_a_cooldown() -> None:
-    cooldowns = SETTINGS.cooldowns()
-    assert cooldowns["volume_surge"] == 300
-    assert cooldowns["spread_blowout"] == 60
-    assert "vpin_high" not in cooldowns
+def test_detectors_without_a_level_have_a_cooldown() -> None:
+    assert SETTINGS.cooldowns() == {"stale_feed": 0, "pipeline_behind": 60}
 
 
 def test_high_vpin_alerts_again_only_once_it_was_low() -> None:
@@ -59,7 +56,7 @@ def test_high_vpin_alerts_again_only_once_it_was_low() -> None:
     closed = np.zeros(len(pct), vpin.BUCKET)
     read = np.zeros((len(pct), 5))
     read[:, 1] = pct
-    closed["last_id"] = range(len(pct))
+    closed["last_id"], closed["end"] = range(len(pct)), tapes.DAY
     found = made._crossings(closed, read, tapes.INSTRUMENTS)
     assert [a.score for a in found] == [0.96, 0.95]
 
@@ -67,9 +64,11 @@ def test_high_vpin_alerts_again_only_once_it_was_low() -> None:
 def test_a_date_takes_over_no_more_than_the_last_percentile() -> None:
     made = Bucketing("v1x1", Kernels(vpin=("v1x1",)))
     made.grow(1)
-    closed, read = np.zeros(2, vpin.BUCKET), np.zeros((2, 5))
-    read[:, 1] = 0.96, 0.92
-    made._crossings(closed, read, tapes.INSTRUMENTS)
-    assert made.elevated[0]
-    made.fix(0, None)
-    assert not made.elevated[0]
+    closed, read = np.zeros(4, vpin.BUCKET), np.zeros((4, 5))
+    closed["end"] = tapes.DAY + np.array([1, 2, DAY_US, DAY_US + 1])
+    read[:, 1] = 0.96, 0.92, 0.96, 0.97
+    assert [a.score for a in made._crossings(closed, read, tapes.INSTRUMENTS)] == [0.96, 0.96]
+    made = Bucketing("v1x1", Kernels(vpin=("v1x1",)))
+    made.grow(1)
+    read[:, 1] = 0.96, 0.97, 0.96, 0.97
+    assert len(made._crossings(closed, read, tapes.INSTRUMENTS)) == 1, "it was high at midnight, and still is"

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.detector_settings import CusumBreak, Detectors, Posture, RvolSpike
-from pipelines.feature_detection import LOOK_BACK, WARM_US, FeatureAlarms
+from pipelines.feature_detection import WARM_US, FeatureAlarms
 from pipelines.features import Features, stored
 from pipelines.kernels import alarm, standing, trend
+from pipelines.kernels.alarm import LOOK_BACK
 from pipelines.market import DAY_US, Instrument
 from pipelines.settings import Kernels
 from pipelines.tape import Rows

@@ -272,12 +272,14 @@ def test_volume_surges_are_what_the_definition_says() -> None:
     seconds = range(min(volumes), max(volumes) + 1, 1_000_000)
     filled = [volumes.get(t, 0.0) for t in seconds]
     s = tapes.EAGER.volume_surge
-    expected = {}
+    expected, fired = {}, False
     for k in range(s.window, len(filled)):
         past = filled[k - s.window : k]
-        z = reference.z_of([math.log1p(v) for v in past], math.log1p(filled[k]))
-        if z is not None and z >= s.z and filled[k] >= s.rvol * (sum(past) / len(past)) and filled[k] > 0:
+        z = reference.z_of([math.log1p(v) for v in past], math.log1p(filled[k])) or 0.0
+        fired &= z >= s.rearm * s.z
+        if z >= s.z and filled[k] >= s.rvol * (sum(past) / len(past)) and filled[k] > 0 and not fired:
             expected[seconds[k]] = z
+            fired = True
     assert len(expected) > 5
     assert found.keys() == expected.keys()
     assert all(math.isclose(found[t], expected[t], rel_tol=1e-12) for t in found)
