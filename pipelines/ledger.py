@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.kernels import vpin
 from pipelines.market import Instrument
 from pipelines.records import Batch, Gap
 from pipelines.rows import constant, date, table, time
@@ -108,6 +110,12 @@ def inputs(venue: str, kind: str, value: bytes, now_ns: int) -> pa.Table:
             "value": [value.decode()],
         },
     )
+
+
+def vpin_full(it: Instrument, setting: str, at: int) -> pa.Table:
+    """Return as a row of table `inputs` that a VPIN setting has no more buckets on a date, from `at` (us) on."""
+    said = {"symbol": it.symbol, "setting": setting, "buckets": vpin.MOST, "from": at, "why": "V is too small: use a larger one"}
+    return inputs(it.venue, "vpin_full", msgspec.json.encode(said), at * 1000)
 
 
 def instrument(it: Instrument, now_ns: int) -> pa.Table:

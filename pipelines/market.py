@@ -322,7 +322,7 @@ INPUTS = Table(
     ("kind", "ts"),
     (
         Column("venue", _S, "the venue it concerns, or `all`; a partition column", ()),
-        Column("kind", _S, "settings, rules, reference, seed or source", ("settings",)),
+        Column("kind", _S, "settings, rules, reference, seed, source, or vpin_full: V too small for a date", ("settings",)),
         Column("hash", _S, "first 16 hex digits of the SHA-256 of `value`", ("settings",)),
         _ts("journal time from which it holds"),
         _end("equal to `ts`"),

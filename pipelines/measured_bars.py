@@ -20,6 +20,8 @@ from pipelines.tape import Rows
 Named = list[tuple[str, bar.Bars]]
 """Bars that closed, by kind."""
 
+_NEVER = (1 << 128) - 1
+"""No sum reaches it."""
 _Item = TypeVar("_Item", bound=np.generic)
 _RULES = {"": imbalance.PLAIN, "imbalance": imbalance.IMBALANCE, "run": imbalance.RUN}
 _MEASURES = {"tick": threshold_bars.TRADES, "volume": threshold_bars.VOLUME, "dollar": threshold_bars.NOTIONAL}
@@ -119,7 +121,7 @@ class MeasuredBars:
         for m, (terms, texts) in enumerate(zip(self.terms, self.thresholds, strict=True)):
             text = texts[i]
             places = 0 if terms.adaptive else self._places(m, i)
-            self.limits[m, i] = split(math.ceil(Fraction(text) * 10**places)) if text is not None else (0, 0)
+            self.limits[m, i] = split(min(math.ceil(Fraction(text) * 10**places), _NEVER)) if text is not None else (0, 0)
             if not terms.adaptive:
                 self.open["threshold"][m, i] = float(text) if text is not None else math.nan
 

@@ -31,6 +31,8 @@ VENUES = (
 _VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
 _COUNT = r"[1-9]\d{0,8}"
 _AMOUNT = r"\d{1,15}(\.\d{1,8})?"
+_A_DATE, _WINDOW = 10_000, 10_000
+"""Buckets of an average date, and of a window, that a VPIN setting may ask for."""
 
 
 class SettingsError(Exception):
@@ -106,6 +108,11 @@ def _vpin(name: str) -> str:
     match = _VPIN.fullmatch(name)
     if not match or float(match[2]) <= 0 or int(match[3]) <= 0:
         raise ValueError(f"unknown VPIN setting {name!r}; use adv50x50 (V = ADV / 50, n = 50) or v10x50 (V = 10, n = 50)")
+    if not re.fullmatch(_AMOUNT, match[2]) or int(match[3]) > _WINDOW or (match[1] == "adv" and float(match[2]) > _A_DATE):
+        raise ValueError(
+            f"VPIN setting {name!r} is out of range: V has at most 15 digits before the point and 8 behind it, ADV is divided by"
+            f" at most {_A_DATE:,}, and n is at most {_WINDOW:,}"
+        )
     return name
 
 
@@ -151,7 +158,7 @@ class Kernels(Part):
     percentile_min: int = Field(250, ge=2, description="past values needed before there is a percentile")
     bucket_volume: str | None = Field(
         None,
-        pattern=r"^\d+(\.\d+)?$",
+        pattern=rf"^{_AMOUNT}$",
         description="X adds the setting vXx50 and, where no average daily volume is known, stands for ADV = 50 X",
     )
     book: Book = Book()
@@ -161,6 +168,12 @@ class Kernels(Part):
     def _surge_bar_is_stored(self) -> Kernels:
         if self.detectors.volume_surge.bar not in self.bars:
             raise ValueError(f"detectors.volume_surge.bar is {self.detectors.volume_surge.bar}, which is not among bars; add it")
+        return self
+
+    @model_validator(mode="after")
+    def _bulk_needs_minutes(self) -> Kernels:
+        if self.vpin_settings() and "1m" not in self.bars:
+            raise ValueError("bars lacks 1m, which vpin_bvc is made of; add it, or leave vpin (and bucket_volume) empty")
         return self
 
     def canonical(self) -> bytes:

@@ -20,7 +20,7 @@ from pipelines.detection import BigTrades, Surges
 from pipelines.dislocation import Dislocations
 from pipelines.feature_detection import FeatureAlarms
 from pipelines.features import Features
-from pipelines.kernels import bar, clock, decimals, time_bars
+from pipelines.kernels import bar, clock, decimals, time_bars, vpin
 from pipelines.kernels.wide import join
 from pipelines.learned import LearnedAlarms
 from pipelines.market import BAR_WIDTHS_US, DAY_US, Flag, Instrument
@@ -397,6 +397,9 @@ class Signals:
         else:
             table, found = bucketing.rows(closed, self.instruments, self.size_places)
             self._out.append(("vpin", table))
+            for last in closed[closed["bucket"] == vpin.MOST - 1]:
+                it = self.instruments[int(last["instrument"])]
+                self._out.append(("inputs", ledger.vpin_full(it, bucketing.setting, int(last["end"]))))
             self.alert(found)
             if self.watch:
                 self.watch.vpin(table)

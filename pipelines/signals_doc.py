@@ -123,8 +123,9 @@ def _detectors(precision: Precision) -> Iterator[str]:
         "Rows of table `alerts`. Each holds a point against a baseline strictly before it; points that alerted stay in the"
         f" baseline. Severity is 1, 2, 3 from {notice:g}, {warning:g}, {severe:g} times the threshold, unless the entry says"
         " otherwise. Detectors with `false_alarms_per_day` are tuned: the level of a date is what scores of up to"
-        f" {alarm.DATES} earlier dates ({detection.DATES} of big_trade) reached so many times a day (peaks over {alarm.APART} minutes"
-        " apart), never below the least level (`least`, or the threshold among the settings); `rearm` is the hysteresis."
+        f" {alarm.DATES} earlier dates ({detection.DATES} of big_trade) reached so many times a day (peaks over"
+        f" {alarm.APART} minutes apart), never below the least level (`least`, or the threshold among the settings);"
+        " `rearm` is the hysteresis."
     )
     for name, field in Detectors.model_fields.items():
         kind = field.annotation

@@ -27,6 +27,7 @@ OPEN = np.dtype([("lots", np.int64), ("buy", np.float64)])
 """The open bucket: lots so far, and what counts as bought of them, units of base."""
 
 _ZERO = np.uint64(0)
+_LARGE = np.uint64(1 << 63)
 
 
 @njit(cache=True)
@@ -73,11 +74,16 @@ def classify(minutes, price_places, last, changes, known, out):
 def fill(bar, bought, target, places, bucket, ring, entered):
     """Fill buckets with a minute of which the share `bought` was bought; return how many have entered `ring`.
 
-    target: V, lots. places: decimals of lots. bucket: OPEN. ring: BULK, (n,), bucket k at k % n.
+    target: V, lots. places: decimals of lots. bucket: OPEN. ring: BULK, (n,), bucket k at k % n. Of more whole buckets than
+    a window holds only the last ones are counted: all of them are alike.
     """
     unit_hi, unit_lo = unit(places)
     hi, lo = bar.volume_hi, bar.volume_lo
     while hi > _ZERO or lo > _ZERO:
+        whole = (_LARGE if hi > _ZERO else lo) // np.uint64(target)
+        if bucket.lots == 0 and whole > np.uint64(ring.size):
+            beyond = whole - np.uint64(ring.size)
+            hi, lo = difference(hi, lo, _ZERO, beyond * np.uint64(target))
         wanted = np.uint64(target - bucket.lots)
         piece = wanted if at_least(hi, lo, _ZERO, wanted) else lo
         hi, lo = difference(hi, lo, _ZERO, piece)

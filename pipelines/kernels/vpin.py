@@ -32,6 +32,9 @@ BUCKET = np.dtype(
     ]
 )
 
+MOST = 100_000
+"""Buckets of a date, more than one a second; a V so small that more would close gives no more of them on that date."""
+
 _AFTER_GAP = int(Flag.AFTER_GAP)
 _ZERO = np.uint64(0)
 
@@ -39,7 +42,7 @@ _ZERO = np.uint64(0)
 @njit(cache=True)
 def count_buckets(rows, open_buckets, targets):
     """Return how many buckets `rows` will close; arguments as of `buckets`."""
-    filled = open_buckets["volume"].copy()
+    filled, left = open_buckets["volume"].copy(), MOST - open_buckets["bucket"]
     count = 0
     for k in range(rows.size):
         i = rows[k].instrument
@@ -47,7 +50,9 @@ def count_buckets(rows, open_buckets, targets):
             continue
         filled[i] += rows[k].lots
         if filled[i] >= targets[i]:
-            count += filled[i] // targets[i]
+            closing = min(filled[i] // targets[i], left[i])
+            count += closing
+            left[i] -= closing
             filled[i] %= targets[i]
     return count
 
@@ -63,13 +68,13 @@ def buckets(rows, open_buckets, targets, scales, out):
     for k in range(rows.size):
         row = rows[k]
         target = targets[row.instrument]
-        if row.kind != TRADE or not row.counted or target == 0:
-            continue
         bucket = open_buckets[row.instrument]
+        if row.kind != TRADE or not row.counted or target == 0 or bucket.bucket == MOST:
+            continue
         scale = scales[row.instrument]
         bucket.gap |= (row.flags & _AFTER_GAP) != 0
         rest = row.lots
-        while rest > 0:
+        while rest > 0 and bucket.bucket < MOST:
             if bucket.volume == 0:
                 bucket.instrument = row.instrument
                 bucket.ts = row.eff

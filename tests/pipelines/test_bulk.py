@@ -81,7 +81,7 @@ def test_buckets_are_filled_in_order_and_every_part_keeps_its_share() -> None:
 
 
 def test_a_bucket_larger_than_64_bits_of_volume_is_counted() -> None:
-    made = BulkBuckets(1)
+    made = BulkBuckets(8)
     made.grow(1)
     bars = minutes([1], [5])
     bars["volume_hi"] = 1
@@ -89,7 +89,20 @@ def test_a_bucket_larger_than_64_bits_of_volume_is_counted() -> None:
     made.read(NO_BUCKETS, np.array([1 << 61]), np.array([0]))
     assert made.entered.tolist() == [8]
     assert made.open["lots"].tolist() == [5]
-    assert made.ring["buy"].tolist() == [[float(1 << 61)]]
+    assert made.ring["buy"].tolist() == [[float(1 << 61)] * 8]
+
+
+def test_of_more_buckets_in_a_minute_than_a_window_holds_the_last_ones_are_left() -> None:
+    """The first minute opens a bucket with 3 of 7 lots; 2^64 + 9 lots follow, of which 6 are left over."""
+    made = BulkBuckets(3)
+    made.grow(1)
+    bars = minutes([1, 2], [3, 9])
+    bars["volume_hi"][1] = 1
+    made.take(bars, np.array([1.0, 0.25]))
+    made.read(NO_BUCKETS, np.array([7]), np.array([0]))
+    assert made.ring["buy"].tolist() == [[1.75] * 3]
+    assert made.open["lots"].tolist() == [((1 << 64) + 12) % 7]
+    assert made.open["buy"][0] == made.open["lots"][0] / 4
 
 
 @settings(max_examples=15, deadline=None)

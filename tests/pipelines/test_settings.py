@@ -88,3 +88,16 @@ def test_presets_and_feeds_of_ones_own_are_chosen() -> None:
     assert chosen["coindesk"].url == "https://www.coindesk.com/arc/outboundfeeds/rss/"
     assert (chosen["cryptopanic-api"].form, chosen["cryptopanic-api"].token_env) == ("cryptopanic", "CRYPTOPANIC_TOKEN")
     assert chosen["mine"].form == "rss"
+
+
+def test_vpin_by_bulk_classification_needs_minutes() -> None:
+    assert faults("kernels: {bars: [1s, 1h], detectors: {volume_surge: {bar: 1h}}}\n") == [
+        "tapeflow.yaml: kernels: bars lacks 1m, which vpin_bvc is made of; add it, or leave vpin (and bucket_volume) empty"
+    ]
+    Path("tapeflow.yaml").write_text("kernels: {bars: [1s, 1h], vpin: [], detectors: {volume_surge: {bar: 1h}}}\n")
+    assert load().kernels.bars == ("1s", "1h")
+
+
+@pytest.mark.parametrize("volume", ["0.000000001", "1e-8"])
+def test_a_bucket_volume_out_of_range_is_refused(volume: str) -> None:
+    assert "kernels.bucket_volume" in faults(f"kernels: {{bucket_volume: '{volume}'}}\n")[0]

@@ -1,10 +1,20 @@
-"""Buckets of very many lots: nothing runs over 64 bits."""
+"""Buckets of very many lots, and very many buckets: nothing runs over 64 bits, or out of memory."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections import Counter
+from itertools import pairwise
 
+import msgspec
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from pydantic import ValidationError
+
+from pipelines.kernels import vpin
+from pipelines.market import DAY_US
 from pipelines.settings import Kernels
+from pipelines.tape import Rows
 from tests import tapes
 from tests.pipelines.test_signals import of
 
@@ -34,3 +44,52 @@ def test_a_window_of_more_than_64_bits_of_lots_has_a_vpin() -> None:
     assert len(buckets) == 399
     assert [b["vpin_flag"] for b in buckets[99:101]] == [1.0, 1.0]
     assert [b["vpin_flag"] for b in buckets[:99]] == [None] * 99
+
+
+def absurd() -> Rows:
+    """Return an hour and a midnight of trades of 5e9 units."""
+    tape = tapes.rows(2, 600, span_us=3_600_000_000, begin=tapes.DAY + DAY_US - 3_000_000_000, instruments=1)
+    tape["price"], tape["size"] = 1e-4, 5e9
+    return tape
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 2, 300]])
+def test_a_v_too_small_ends_the_buckets_of_a_date_and_is_noted(cuts: list[int]) -> None:
+    """A trade alone would close 2e9 buckets; the bulk classified ones would take as long."""
+    made, trades = tapes.signals(Kernels(bars=("1m",), vpin=("v2.5x5",))), absurd()
+    made.prepare(trades)
+    made.feed(trades[:1])
+    known = made.take()
+    buckets, noted = (dict(known)[name] for name in ("vpin", "inputs"))
+    assert buckets.num_rows == vpin.MOST
+    assert noted["kind"].to_pylist() == ["vpin_full"]
+    assert msgspec.json.decode(noted["value"][0].as_py())["setting"] == "v2.5x5"
+    for begin, end in pairwise([1, *(c for c in cuts if c > 1), trades.size]):
+        made.feed(trades[begin:end])
+    made.finish()
+    out = tapes.gather(known + made.take())
+    by_date = out["vpin"].group_by("date").aggregate([("bucket", "count")])
+    assert by_date["bucket_count"].to_pylist() == [vpin.MOST, vpin.MOST]
+    assert out["inputs"].num_rows == 2
+    assert out["vpin"].filter(pc.is_null(out["vpin"]["vpin_flag"])).num_rows == 4, "the first window"
+
+
+def test_a_bar_too_small_closes_with_every_trade() -> None:
+    names = (
+        "tick:1",
+        "imbalance:tick:1",
+        "imbalance:volume:0.00000001",
+        "run:dollar:0.00000001",
+        "imbalance:dollar:999999999999999",
+    )
+    trades = absurd()
+    trades["price"][0], trades["size"][0] = 1e-8, 1e-8
+    out = of(tapes.run(tapes.signals(Kernels(bars=("1m", *names), vpin=())), trades)["bars"])
+    closed = Counter(row["bar"] for row in out if not row["partial"])
+    assert [closed[name] for name in names] == [600, 600, 600, 599, 0], "the first trade is of 1e-16 dollars"
+
+
+@pytest.mark.parametrize("setting", ["v0.000000001x50", "v1x10001", "adv10001x50", "v1234567890123456x50"])
+def test_settings_out_of_range_are_refused(setting: str) -> None:
+    with pytest.raises(ValidationError, match="out of range"):
+        Kernels(vpin=(setting,))
