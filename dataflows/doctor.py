@@ -19,7 +19,8 @@ from dataflows.recording.rest import Rest, RestError
 from pipelines.aggressor import Agreement, agreement
 from pipelines.feeds import QUIET, Feed
 from pipelines.market import Instrument
-from pipelines.settings import Settings
+from pipelines.rules.book import load
+from pipelines.settings import Settings, SettingsError
 from pipelines.venues import venue as venue_named
 from pipelines.venues.venue import Route, Stream, Venue
 
@@ -42,7 +43,7 @@ class Finding(msgspec.Struct, frozen=True):
     Attributes
     ----------
     about : str
-        A venue, or `disk`.
+        A venue, `disk` or `rules`.
     check : str
     state : {'ok', 'warning', 'fault', 'unknown'}
         `unknown`: there was not enough to go by.
@@ -59,8 +60,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def examine(settings: Settings, seconds: float) -> list[Finding]:
-    """Look at the disk and at every venue of the settings, listening to each route for so many seconds."""
-    return [disk(settings), *asyncio.run(_venues(settings, seconds))]
+    """Look at the disk, the rules and every venue of the settings, listening to each route for so many seconds."""
+    return [disk(settings), own_rules(settings), *asyncio.run(_venues(settings, seconds))]
 
 
 def disk(settings: Settings) -> Finding:
@@ -72,6 +73,15 @@ def disk(settings: Settings) -> Finding:
     if share < DISK_SHARE:
         return Finding("disk", "room", "fault", found, f"below {DISK_SHARE:.0%} frames are shed: free some, or set `data`")
     return Finding("disk", "room", "ok", found)
+
+
+def own_rules(settings: Settings) -> Finding:
+    """Read the file of the user's rules."""
+    try:
+        read = load(settings.rules)
+    except SettingsError as error:
+        return Finding("rules", "file", "fault", "; ".join(error.faults), "correct it; those in force before still are")
+    return Finding("rules", "file", "ok", f"{len(read)} in {settings.rules}" if settings.rules.exists() else "no file of rules")
 
 
 async def _venues(settings: Settings, seconds: float) -> list[Finding]:

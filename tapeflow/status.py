@@ -142,6 +142,8 @@ class Status(msgspec.Struct):
     unsealed: list[Unsealed]
     disk: Disk
     news: list[News]
+    refused: dict[str, list[str]]
+    """Why an edited file (`settings`, `rules`) is not used; what was in force before still is."""
     notes: list[str]
 
 
@@ -182,6 +184,7 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
         unsealed=stored.unsealed,
         disk=_disk(settings.journal_dir, now),
         news=_news(recorder),
+        refused=recorder.content.get("refused", {}) if _fresh(recorder) else {},
         notes=[*_clocks(told), *_notes(told)],
     )
 

@@ -43,6 +43,7 @@ def faults(status: Status) -> list[str]:
     found += [f"{u.venue} {u.date} is not sealed, due for {duration(u.late_s)}" for u in status.unsealed if u.late_s > late]
     failing = [n for n in status.news if n.failing >= NEWS_FAILURES]
     found += [f"news feed {n.feed} has failed {n.failing} times in a row: {n.error}" for n in failing]
+    found += [f"{what} refused: {fault}" for what, faults in status.refused.items() for fault in faults]
     return found
 
 

@@ -18,7 +18,7 @@ from dataflows.recording import news, status
 from dataflows.recording.background import Unknown
 from dataflows.recording.clock import date_of, scaled
 from dataflows.recording.connection import Connection
-from dataflows.recording.following import follow
+from dataflows.recording.following import Refused, follow
 from dataflows.recording.intake import FRAME, Intake, Item, Shed, free_share
 from dataflows.recording.rest import Rest, RestError
 from dataflows.recording.sockets import Reader
@@ -63,6 +63,7 @@ class Recorder:
             segment_ns=settings.journal.segment_minutes * 60 * 10**9,
             head=self._board.head.records,
         )
+        self._refused = Refused()
         self.intake = Intake(self.writer, self._now_ns, self, free)
 
     def _now_ns(self) -> int:
@@ -197,7 +198,7 @@ class Recorder:
         try:
             await self.change_rules(load(self.settings.rules))
         except SettingsError as error:  # the tape is worth more than a rule; those in force before stay so
-            log.error("rules_refused", faults=error.faults)
+            self._refused.tell("rules", error.faults)
         self.news.settle(self.settings.news)
         self.stations |= stations
         for (name, station), got in zip(stations.items(), attempts, strict=True):
@@ -233,8 +234,8 @@ class Recorder:
         """Return what looks at files that may be edited while recording."""
         rules = self.settings.rules
         return [
-            follow(Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG)), "settings_refused", reload, self.change),
-            follow(rules, "rules_refused", lambda: load(rules), self.change_rules),
+            follow(Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG)), "settings", self._refused, reload, self.change),
+            follow(rules, "rules", self._refused, lambda: load(rules), self.change_rules),
         ]
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
@@ -250,7 +251,8 @@ class Recorder:
         ]
 
     async def _publish(self) -> None:
-        state = status.snapshot(self.intake, self.stations, self.now_ns(), self.clock()) | {"news": self.news.report()}
+        state = status.snapshot(self.intake, self.stations, self.now_ns(), self.clock())
+        state |= {"news": self.news.report(), "refused": self._refused.faults}
         try:
             status.publish(self.settings.data / "status" / "recorder.json", state)
         except OSError as error:  # the volume may be full; recording decides what to do about that
@@ -313,7 +315,7 @@ class Recorder:
             try:
                 await station.adopt(await station.prepare(self.settings.venues[name]), self._memory)
             except Unknown as error:
-                log.error("settings_refused", faults=error.faults)
+                self._refused.tell("settings", error.faults)
             except RestError as error:
                 log.error("venue_waits", venue=name, error=str(error))
                 continue

@@ -105,6 +105,18 @@ def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.Monk
     assert doctor.disk(settings(tmp_path, 1)).state == "fault"
 
 
+def test_rules_are_read(tmp_path: Path) -> None:
+    wanted = settings(tmp_path, 1).model_copy(update={"rules": tmp_path / "rules.yaml"})
+    assert doctor.own_rules(wanted) == Finding("rules", "file", "ok", "no file of rules")
+    wanted.rules.write_text("rules:\n- {name: one, when: close > 1}\n")
+    assert doctor.own_rules(wanted).found == f"1 in {wanted.rules}"
+    wanted.rules.write_text("rules:\n- {name: one, when: clos > 1}\n- {when: close > 1}\n")
+    found = doctor.own_rules(wanted)
+    assert found.state == "fault"
+    assert "clos" in found.found
+    assert "; " in found.found
+
+
 def test_too_few_trades_say_nothing() -> None:
     place = venue("demo")
     assert doctor.sides(place, [], []).state == "unknown"

@@ -358,6 +358,13 @@ def test_a_news_feed_that_fails_again_and_again(house: House) -> None:
     assert faults(gathered) == ["news feed b has failed 3 times in a row: HTTP 403"]
 
 
+def test_a_file_that_is_refused(house: House) -> None:
+    house.recorder["refused"] = {"rules": ["rules.yaml:2: unknown metric clos", "rules.yaml:3: no name"]}
+    gathered = house.gather()
+    assert gathered.refused == house.recorder["refused"]
+    assert faults(gathered) == ["rules refused: rules.yaml:2: unknown metric clos", "rules refused: rules.yaml:3: no name"]
+
+
 def test_the_quick_way_opens_no_lake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.gather()
     monkeypatch.setattr(status, "_lake", lambda *_: pytest.fail("opened the lake"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,15 +34,18 @@ def test_rules_edited_take_effect_by_way_of_the_journal(tmp_path: Path, monkeypa
     async def play() -> Settings:
         async with exchange("BTCUSDT") as made:
             wanted = settings(tmp_path, made).model_copy(update={"rules": file})
-            async with recording(wanted):
+            async with recording(wanted) as recorder:
                 assert seen == [["one"]]
                 file.write_text(TWO)
                 await until(lambda: seen == [["one"], ["one", "two"]])
                 with structlog.testing.capture_logs() as said:
                     file.write_text("rules:\n- {name: two, when: clos > 1}\n")
                     await until(lambda: any(line["event"] == "rules_refused" for line in said))
+                told = wanted.data / "status" / "recorder.json"
+                await until(lambda: told.exists() and "clos" in json.loads(told.read_text())["refused"].get("rules", [""])[0])
                 file.write_text(ONE + "\n")
                 await until(lambda: len(seen) == 3)
+                assert recorder._refused.faults == {}
         return wanted
 
     wanted = asyncio.run(play())
