@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 from bytewax._bytewax import init_db_dir, run_main
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig
@@ -15,7 +16,7 @@ from dataflows.live import root_cause
 from dataflows.sources import TapeSource
 from dataflows.stream import build
 from pipelines.engine import Engine
-from pipelines.jobs import PIECE, Job
+from pipelines.jobs import PIECE, Job, first_us
 
 EPOCH = timedelta(seconds=1)
 PART = "tape"
@@ -46,6 +47,10 @@ def replay(
     JobError
         If the lake holds rows of others for the same dates.
     """
+    job.lake.create()
+    job.refuse_conflicts(
+        {str(np.datetime64(first_us(job.source), "us"))[:10]}
+    )  # later dates are refused in the flow, with a panic
     store = (recovery or job.folder) / "store"
     if not list(store.glob("*.sqlite3")):
         store.mkdir(parents=True, exist_ok=True)

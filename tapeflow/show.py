@@ -39,7 +39,7 @@ def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> None:
 
 def as_table(columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Print a table for people: numbers to the right, null as nothing."""
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
     table = Table(header_style="bold")
     for i, column in enumerate(columns):
         number = any(isinstance(row[i], int | float | decimal.Decimal) for row in rows[:SHOWN])

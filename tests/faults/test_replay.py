@@ -15,7 +15,7 @@ import pytest
 
 from dataflows.replay import replay
 from pipelines.detector_settings import BigTrade, Detectors, VolumeSurge, VpinHigh
-from pipelines.jobs import load
+from pipelines.jobs import JobError, load
 from pipelines.settings import Kernels
 from tests.conftest import SHARED
 from tests.pipelines.test_jobs import archive, assert_same, contents, job
@@ -59,6 +59,15 @@ def test_the_size_of_pieces_changes_nothing(tmp_path: Path, size: int) -> None:
     load(job(tmp_path / "load", path))
     replay(job(tmp_path / "replay", path), size=size)
     assert_same(tmp_path / "load", tmp_path / "replay", "trades", "bars", "vpin", "alerts")
+
+
+def test_rows_of_another_job_are_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "AAAUSDT-aggTrades-2023-11-15.csv"
+    archive(path, 5, 0, 1, 400)
+    load(job(tmp_path / "lake", path))
+    with pytest.raises(JobError, match="AAA-USDT-PERP on 2023-11-15"):
+        replay(job(tmp_path / "lake", path, kernels=kernels("7")))
+    assert capfd.readouterr().err == "", "no panic of the engine's threads is shown"
 
 
 REPLAY = """

@@ -97,6 +97,12 @@ def test_a_table_for_people_is_cut_and_says_so(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("lake")
+def test_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "sql", "SELECT 'imbalance:dollar:1000', '[bold]x[/bold] [1]' AS \"[dim]b\"")
+    assert all(text in out for text in ("imbalance:dollar:1000", "[bold]x[/bold] [1]", "[dim]b"))
+
+
+@pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize(
     ("query", "told"),
     [
