@@ -32,7 +32,7 @@ def date(us: npt.NDArray[np.int64]) -> pa.Array:
 
 def words(values: list[str], index: npt.NDArray[np.integer]) -> pa.Array:
     """Return `values[index]` as a column of strings."""
-    if index.size and (index == index[0]).all():
+    if index.size and (values.count(values[0]) == len(values) or (index == index[0]).all()):
         return constant(values[int(index[0])], index.size)
     return pa.array(values, pa.string()).take(pa.array(index))
 

@@ -108,13 +108,14 @@ def _measure(buffer, known, atrs, tick_scale, lot_scale, out):
             out[at + 2] = rvol.relative_volume(buffer, w)
         out[at + 3] = atr.value(atrs[j])
         at += 5
+    hour = buffer[n - min(known, _HOUR) :]
+    returns = volatility.log_returns(hour.close)
     if known > 15:
-        out[at] = volatility.realised_variance(volatility.log_returns(buffer[n - 16 :].close))
+        out[at] = volatility.realised_variance(returns[returns.size - 15 :])
     if known >= _HOUR:
-        hour = buffer[n - _HOUR :]
-        out[at + 1] = volatility.realised_variance(volatility.log_returns(hour.close))
+        out[at + 1] = volatility.realised_variance(returns)
         out[at + 2], out[at + 3], out[at + 4] = liquidity.kyle(hour, tick_scale, lot_scale)
-        out[at + 5] = liquidity.amihud(hour, tick_scale * lot_scale)
+        out[at + 5] = liquidity.amihud(hour, returns, tick_scale * lot_scale)
         out[at + 6] = liquidity.roll_bps(hour)
 
 

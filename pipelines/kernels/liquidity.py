@@ -56,18 +56,18 @@ def kyle(minutes, tick_scale, lot_scale):
 
 
 @njit(cache=True)
-def amihud(minutes, notional_scale):
+def amihud(minutes, returns, notional_scale):
     """Return the mean of |log return| / notional over the minutes with trades of the last hour, per unit of quote.
 
-    Amihud, Journal of Financial Markets 5, 2002. minutes: CLOSED, (61,). NaN: no trades.
+    Amihud, Journal of Financial Markets 5, 2002. minutes: CLOSED, (61,). returns: their log returns, (60,).
+    NaN: no trades.
     """
     total, n = 0.0, 0
     for k in range(1, HOUR + 1):
         minute = minutes[k]
         if _traded(minute):
-            before = minutes[k - 1].close
             notional = _size(minute.notional_hi, minute.notional_lo) / notional_scale
-            total += abs(math.log1p((minute.close - before) / before)) / notional
+            total += abs(returns[k - 1]) / notional
             n += 1
     return total / n if n > 0 else math.nan
 

@@ -74,8 +74,8 @@ def test_kyle_without_a_slope() -> None:
 def test_amihud() -> None:
     window = made([100] * 59 + [110, 99], [0] * 59 + [2, 1])
     expected = (math.log(1.1) / 220 + math.log(110 / 99) / 99) / 2
-    assert math.isclose(liquidity.amihud(window, 1.0), expected, rel_tol=1e-14)
-    assert math.isnan(liquidity.amihud(made([100] * 61, [0] * 61), 1.0))
+    assert math.isclose(liquidity.amihud(window, volatility.log_returns(window["close"]), 1.0), expected, rel_tol=1e-14)
+    assert math.isnan(liquidity.amihud(made([100] * 61, [0] * 61), np.zeros(60), 1.0))
 
 
 def test_roll_of_a_bounce() -> None:
