@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.pair_table import PAIRS
