@@ -8,8 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.detection import Surges
-from pipelines.detector_settings import BigTrade, CascadeProxy, Detectors, VolumeSurge, VpinHigh
+from pipelines import tape
+from pipelines.detection import BigTrades, Surges
+from pipelines.detector_settings import BigTrade, BookImbalance, CascadeProxy, Detectors, LiquidationSpike, VolumeSurge, VpinHigh
+from pipelines.feed_detection import Imbalances, LiquidationSpikes
+from pipelines.feed_rows import Snapshot
 from pipelines.jobs import Job, load
 from pipelines.kernels.bar import BAR
 from pipelines.market import DAY_US
@@ -103,3 +106,45 @@ def test_dates_in_any_order_and_then_again_alert_as_in_order(files: list[Path], 
         groups.append([tmp_path / path.name])
         groups[-1][0].write_text(path.read_text() + "\n")
     assert alerts(loaded(tmp_path / "shuffled", *groups)).equals(alerts(loaded(tmp_path / "whole", files)))
+
+
+def test_liquidations_alert_again_once_they_were_few() -> None:
+    spikes = LiquidationSpikes(LiquidationSpike(window=10, times=2.0, floor=100.0, cooldown_s=0))
+    totals = [10.0] * 10 + [200.0, 1000.0, 10.0, 3000.0, 0.0]
+    found = []
+    for k, notional in enumerate(totals):
+        found += spikes.feed(0, tapes.DAY + k * MINUTE, 1, notional, tapes.INSTRUMENTS[0])
+    assert [(a.ts - tapes.DAY) // MINUTE for a in found] == [10, 13], "the minute between was of the same episode"
+    assert [(a.score, a.threshold) for a in found] == [(200.0, 100.0), (3000.0, 1000.0)]
+
+
+def test_a_book_leans_again_once_it_was_level() -> None:
+    books = Imbalances(BookImbalance(levels=1, threshold=0.8, snapshots=2, cooldown_s=0))
+    found = []
+    for k, lean in enumerate([0.9, 0.9, 0.7, 0.9, 0.9, 0.5, 0.9, 0.8, -0.9, -0.9]):
+        shown = Snapshot(0, tapes.DAY + k * MINUTE, 0, k, [], [], 1, 0)
+        found += books.feed(shown, ([1.0 + lean], [1.0 - lean]), MINUTE, tapes.INSTRUMENTS[0])
+    assert [((a.ts - tapes.DAY) // MINUTE, round(a.score, 6)) for a in found] == [(0, 0.9), (6, 0.8), (8, 0.9)]
+
+
+def test_the_first_book_after_a_missing_one_says_nothing() -> None:
+    books = Imbalances(BookImbalance(levels=1, threshold=0.8, snapshots=2, cooldown_s=0))
+    found = []
+    for k in (0, 1, 3, 4):
+        shown = Snapshot(0, tapes.DAY + k * MINUTE, 0, k, [], [], 1, 0)
+        found += books.feed(shown, ([2.0], [0.0]), MINUTE, tapes.INSTRUMENTS[0])
+    assert len(found) == 1, "what is not known does not re-arm"
+
+
+@pytest.mark.parametrize("per_day", [1.0, 4.0])
+def test_on_calm_days_big_trades_alert_as_often_as_they_are_to(per_day: float) -> None:
+    """A trade every 20 s, of independent sizes; days 4 to 11 of each tape."""
+    found = 0
+    for seed in range(4):
+        rows = tape.empty(11 * 4320)
+        rows["ts"] = tapes.DAY + np.arange(rows.size) * 20_000_000
+        rows["price"], rows["size"] = 1.0, np.random.default_rng(seed).lognormal(0, 1, rows.size)
+        big = BigTrades(BigTrade(z=1.0, floor=0.0, false_alarms_per_day=per_day))
+        big.grow(1)
+        found += sum(a.ts >= tapes.DAY + 3 * DAY_US for a in big.feed(rows, tapes.INSTRUMENTS))
+    assert 0.5 < found / (4 * 8) / per_day < 2.0
