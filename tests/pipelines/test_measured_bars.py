@@ -147,6 +147,33 @@ def test_volume_is_conserved(seed: int) -> None:
     for name in FIXED:
         assert sum(Fraction(repr(b["volume"])) for b in of(table, bar=name)) == total
         assert [b["partial"] for b in of(table, bar=name)].count(True) <= 1
+    for name in ADAPTIVE:
+        ours = of(table, bar=name)
+        rest = tape[tape["trade_id"] >= ours[0]["first_id"]]
+        assert sum(Fraction(repr(b["volume"])) for b in ours) == sum(Fraction(repr(float(q))) for q in rest["size"])
+        assert [b["first_id"] for b in ours[1:]] == [b["last_id"] + 1 for b in ours[:-1]], "what comes before is the warm-up"
+
+
+TICKS = (
+    "1205 1, 1005 1, 1304.75 6, 1904.75 1, 1304.75 20, 1304.75 1, 1304.75 5"
+    + 6 * ", 1304.5 1"
+    + ", 1304.5 5"
+    + (3 * ", 1304.5 1" + ", 1304.5 4, 1304.5 11, 1304.5 9" + 3 * ", 1304.5 1" + ", 1304.5 6, 1304.5 1")
+)
+
+
+def test_first_bars_known_of_another_library() -> None:
+    """K2: the first 25 ticks of the sample of mlfinlab's test_standard_data_structures, prices and sizes."""
+    ticks = [tuple(map(float, tick.split())) for tick in TICKS.split(", ")]
+    tape = trades(*[1] * len(ticks))
+    tape["price"], tape["size"] = np.array(ticks).T
+    for cuts in ((), (10, 20), (1, 2, 3, 24)):
+        made = tapes.signals(Kernels(bars=("1m", "tick:10", "volume", "dollar"), vpin=()))
+        made.volumes.complete(0, tapes.DAY - DAY_US, 500 * 30.0, 500 * 1e5)
+        out = tapes.run(made, tape, cuts)["bars"]
+        for name, close in {"dollar": 1304.5, "volume": 1304.75, "tick:10": 1304.5}.items():
+            first = of(out, bar=name)[0]
+            assert tuple(first[x] for x in ("open", "high", "low", "close")) == (1205, 1904.75, 1005, close), name
 
 
 def test_a_short_bar_tells_its_imbalance_and_a_warm_up_is_no_bar() -> None:
