@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -269,6 +271,60 @@ def test_cutting_the_journal_leaves_the_rows_before(seed: int, until: int) -> No
     whole = rows(lines)
     complete = (until - 6_000) // MINUTE_MS
     assert {m: r for m, r in part.items() if m < complete} == {m: r for m, r in whole.items() if m < complete}
+
+
+def changed(lines: list[Line], change: Callable[[dict[str, Any]], dict[str, Any]], later_us: int = 0) -> list[Line]:
+    """Return a journal with other data in its frames, so much later."""
+    out = []
+    for recv, kind, old, connection in lines:
+        new = old
+        if kind is Kind.FRAME:
+            message = msgspec.json.decode(old)
+            new = msgspec.json.encode(message | {"data": message["data"] | change(message["data"])})
+        out.append((recv + 1000 * later_us, kind, new, connection))
+    return out
+
+
+def times(by: int, *names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda data: {
+        name: str(by * int(data[name])) for name in names if isinstance(data.get(name), str)
+    }  # a trade's `a` is its id
+
+
+def mirrored(data: dict[str, Any]) -> dict[str, Any]:
+    """Prices about 200, bids for asks, buyers for sellers."""
+    if "m" in data:
+        return {"p": str(200 - int(data["p"])), "m": not data["m"]}
+    bid, ask = int(data["b"]), int(data["a"])
+    return {"b": str(200 - ask if ask else 0), "B": data["A"], "a": str(200 - bid), "A": data["B"]}
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 1000))
+def test_units_and_whole_days_change_only_what_is_in_them(seed: int) -> None:
+    lines = made_up(seed)
+    one = rows(lines)
+    larger, dearer = rows(changed(lines, times(3, "q", "B", "A"))), rows(changed(lines, times(3, "p", "b", "a")))
+    for scales, other in (({"ofi_1m": 3, "ofi_5m": 3}, larger), ({"microprice": 3}, dearer)):
+        for minute, found in one.items():
+            for name, value in found.items():
+                assert other[minute][name] == (None if value is None else pytest.approx(scales.get(name, 1) * value, rel=1e-9))
+    us = 5 * DAY_US
+    later = rows(changed(lines, lambda data: {name: data[name] + us // 1000 for name in ("T", "E") if name in data}, us))
+    assert {minute - us // 60_000_000: found for minute, found in later.items()} == one
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 1000))
+def test_order_flow_of_the_market_seen_in_a_mirror_is_the_other_way(seed: int) -> None:
+    lines = made_up(seed)
+    one, other = rows(lines), rows(changed(lines, mirrored))
+    assert one.keys() == other.keys()
+    for minute, found in one.items():
+        for name in ("ofi_1m", "ofi_5m"):
+            assert other[minute][name] == (None if (flow := found[name]) is None else -flow)
+        price = found["microprice"]
+        assert other[minute]["microprice"] == (None if price is None else pytest.approx(200 - price, rel=1e-12))
 
 
 @pytest.mark.real
