@@ -21,9 +21,9 @@ from msgspec import Struct
 from pipelines.feeds import Feed, Level
 from pipelines.market import Instrument
 from pipelines.tape import Decoded
-from pipelines.venues import candles, coinbase_advanced_frames, endpoint
+from pipelines.venues import candles, coinbase_advanced_frames, coinbase_advanced_sights, endpoint
 from pipelines.venues.coinbase import guess
-from pipelines.venues.coinbase_advanced_frames import Name
+from pipelines.venues.coinbase_advanced_sights import Name
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
 from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
@@ -116,7 +116,7 @@ class CoinbaseAdvanced:
 
     def look(self, frames: Sequence[bytes]) -> Seen:
         """See `Venue.look`."""
-        return coinbase_advanced_frames.look(frames)
+        return coinbase_advanced_sights.look(frames)
 
     # Reading
 

@@ -9,26 +9,22 @@ channels. Times have as many digits as they need.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from pipelines.tape import Decoded
-from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Trades, quoted
+from pipelines.venues.coinbase_advanced_sights import Form, Name, events_of_trades, number_of, product_of, sight_of
+from pipelines.venues.columns import UNREADABLE, Refused, Trades, quoted
 from pipelines.venues.sheet import Quote, Sheet, malformed, refusal, update
 from pipelines.venues.times import all_rfc3339_us, rfc3339_us
-from pipelines.venues.venue import Answer, Seen, Sight
 
 _OTHER: Final = frozenset(("heartbeats", "subscriptions", "candles", "status", "user", "futures_balance_summary"))
 """Channels that bear none of our feeds."""
-
-Name = Annotated[str, Meta(min_length=1, max_length=40)]
-_Form = Literal["snapshot", "update"]
 
 
 class _Trade(Struct, gc=False):
@@ -45,7 +41,7 @@ _Run = tuple[int, int, bool, list[_Trade]]
 
 
 class _TradesEvent(Struct, gc=False):
-    type: _Form
+    type: Form
     trades: list[_Trade]
 
 
@@ -61,7 +57,7 @@ class _Level(Struct, gc=False):
 
 
 class _BookEvent(Struct):
-    type: _Form
+    type: Form
     product_id: Name
     updates: list[_Level]
 
@@ -88,65 +84,6 @@ class _Ticker(Struct, tag_field="channel", tag="ticker"):
     timestamp: str = ""
 
 
-class _TradeSight(Struct, gc=False):
-    trade_id: str
-    product_id: Name
-
-
-class _TradesEventSight(Struct):
-    type: _Form
-    trades: list[_TradeSight]
-
-
-class _TradesSight(Struct, tag_field="channel", tag="market_trades"):
-    events: list[_TradesEventSight]
-    sequence_num: Any = None
-
-
-class _Product(Struct, gc=False):
-    product_id: Name
-
-
-class _BookSight(Struct, tag_field="channel", tag="l2_data"):
-    events: list[_Product]
-    sequence_num: Any = None
-
-
-class _TickerEventSight(Struct):
-    tickers: list[_Product]
-
-
-class _TickerSight(Struct, tag_field="channel", tag="ticker"):
-    events: list[_TickerEventSight]
-    sequence_num: Any = None
-
-
-class _Heartbeat(Struct, tag_field="channel", tag="heartbeats"):
-    sequence_num: Any = None
-
-
-class _Subscriptions(Struct, tag_field="channel", tag="subscriptions"):
-    sequence_num: Any = None
-
-
-class _Numbered(Struct):
-    sequence_num: Any = None
-
-
-class _Error(Struct):
-    type: Literal["error"]
-    message: str = ""
-
-
-class _LooseEvents(Struct):
-    events: list[Raw]
-
-
-class _LooseTrades(Struct):
-    type: _Form
-    trades: list[Raw]
-
-
 class _LooseBook(Struct):
     events: list[Raw]
     timestamp: str = ""
@@ -157,61 +94,9 @@ class _Answer(Struct):
 
 
 _message = msgspec.json.Decoder(_Trades | _Book | _Ticker)
-_sight = msgspec.json.Decoder(_TradesSight | _BookSight | _TickerSight | _Heartbeat | _Subscriptions)
-_numbered = msgspec.json.Decoder(_Numbered)
-_error = msgspec.json.Decoder(_Error)
 _trade = msgspec.json.Decoder(_Trade)
-_trade_sight = msgspec.json.Decoder(_TradeSight)
 _book_event = msgspec.json.Decoder(_BookEvent)
-_product = msgspec.json.Decoder(_Product)
-_loose_events = msgspec.json.Decoder(_LooseEvents)
-_loose_trades = msgspec.json.Decoder(_LooseTrades)
 _loose_book = msgspec.json.Decoder(_LooseBook)
-
-
-def look(frames: Sequence[bytes]) -> Seen:
-    """See `Venue.look`."""
-    numbers: list[int] = []
-    seen = Seen([], [], numbers)
-    for frame in frames:
-        try:
-            message = _sight.decode(frame)
-        except UNREADABLE:
-            _look_closer_at(frame, seen, numbers)
-            continue
-        if type(message.sequence_num) is int:
-            numbers.append(message.sequence_num)
-        match message:
-            case _TradesSight(events=events):
-                for event in events:
-                    seen.sights.extend(_sights(event.trades, history=event.type == "snapshot"))
-            case _BookSight(events=books):
-                seen.sights.extend(Sight("book", book.product_id) for book in books)
-            case _TickerSight(events=tickers):
-                seen.sights.extend(Sight("quotes", best.product_id) for event in tickers for best in event.tickers)
-            case _Subscriptions():
-                seen.answers.append(Answer("ack"))
-    return seen
-
-
-def _sights(trades: Sequence[_TradeSight], *, history: bool) -> list[Sight]:
-    known = sorted((_number(trade.trade_id), trade.product_id) for trade in trades)
-    return [Sight("trades", product, number, number, "fill", history) for number, product in known if number >= 0]
-
-
-def _look_closer_at(frame: bytes, seen: Seen, numbers: list[int]) -> None:
-    """Note what a frame of unusual form bears all the same: its number, an error, or trades of which one is damaged."""
-    with suppress(*UNREADABLE):
-        if type(number := _numbered.decode(frame).sequence_num) is int:
-            numbers.append(number)
-    try:
-        seen.answers.append(Answer("error", _error.decode(frame).message))
-    except UNREADABLE:
-        if b'"market_trades"' not in frame or not _is_trades(frame):
-            return
-        for event in _of_trades(frame, []):
-            sights = [sight for trade in event.trades if (sight := _sight_of(trade)) is not None]
-            seen.sights.extend(_sights(sights, history=event.type == "snapshot"))
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Decoded:
@@ -279,8 +164,8 @@ def _singly(i: int, rows: Sequence[tuple[Raw, bool]], refused: list[Refused]) ->
         try:
             runs.append((i, part, history, [_trade.decode(row)]))
         except UNREADABLE as error:
-            sight = _sight_of(row)
-            known = (sight.product_id, _number(sight.trade_id)) if sight else ("", -1)
+            sight = sight_of(row)
+            known = (sight.product_id, number_of(sight.trade_id)) if sight else ("", -1)
             refused.append(Refused(i, malformed("trade", error), *known, part=part))
     return runs
 
@@ -321,7 +206,7 @@ def _look_closer(i: int, frame: bytes, error: BaseException, sheet: Sheet, runs:
     channel = message.get("channel")
     if channel == "market_trades":
         refused: list[str] = []
-        events = _of_trades(frame, refused)
+        events = events_of_trades(frame, refused)
         rows = [(row, event.type == "snapshot") for event in events for row in event.trades]
         runs += _singly(i, rows, sheet.refused)
         sheet.refused.extend(Refused(i, reason, part=len(rows) + k) for k, reason in enumerate(refused))
@@ -347,59 +232,13 @@ def _look_closer_at_books(i: int, frame: bytes, sheet: Sheet) -> None:
         try:
             _note_book(i, part, _book_event.decode(raw), loose.timestamp, sheet)
         except UNREADABLE as error:
-            sheet.lose(i, _product_of(raw), malformed("l2_data", error), part)
-
-
-def _of_trades(frame: bytes, refused: list[str]) -> list[_LooseTrades]:
-    """Return the events of a frame of trades; append what is wrong with the others to `refused`."""
-    found: list[_LooseTrades] = []
-    try:
-        events = _loose_events.decode(frame).events
-    except UNREADABLE as error:
-        refused.append(malformed("market_trades", error))
-        return found
-    for event in events:
-        try:
-            found.append(_loose_trades.decode(event))
-        except UNREADABLE as error:
-            refused.append(malformed("market_trades", error))
-    return found
-
-
-def _is_trades(frame: bytes) -> bool:
-    try:
-        message = msgspec.json.decode(frame)
-    except UNREADABLE:
-        return False
-    return isinstance(message, dict) and message.get("channel") == "market_trades"
-
-
-def _sight_of(row: bytes | Raw) -> _TradeSight | None:
-    try:
-        return _trade_sight.decode(row)
-    except UNREADABLE:
-        return None
-
-
-def _product_of(event: bytes | Raw) -> str:
-    try:
-        return _product.decode(event).product_id
-    except UNREADABLE:
-        return ""
-
-
-def _number(text: str) -> int:
-    """Return the id that a text of digits is, -1 if it is none."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        return -1
-    number = int(text)
-    return number if number <= MAX_ID else -1
+            sheet.lose(i, product_of(raw), malformed("l2_data", error), part)
 
 
 def _numbers(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return what `_number` does of each of many texts; faster where all are plain."""
+    """Return what `number_of` does of each of many texts; faster where all are plain."""
     if "".join(texts).encode(errors="replace").isdigit() and max(map(len, texts)) < 19:
         numbers = np.fromstring(" ".join(texts), np.int64, sep=" ")
         if numbers.size == len(texts):
             return numbers
-    return np.fromiter(map(_number, texts), np.int64, len(texts))
+    return np.fromiter(map(number_of, texts), np.int64, len(texts))
