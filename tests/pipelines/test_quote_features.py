@@ -286,9 +286,8 @@ def changed(lines: list[Line], change: Callable[[dict[str, Any]], dict[str, Any]
 
 
 def times(by: int, *names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda data: {
-        name: str(by * int(data[name])) for name in names if isinstance(data.get(name), str)
-    }  # a trade's `a` is its id
+    """Numbers in texts are so many times as large; `a` of a trade is its id."""
+    return lambda data: {name: str(by * int(data[name])) for name in names if isinstance(data.get(name), str)}
 
 
 def mirrored(data: dict[str, Any]) -> dict[str, Any]:
