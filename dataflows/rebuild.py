@@ -11,8 +11,7 @@ import polars as pl
 import structlog
 
 from dataflows.live import RebuildMark, RecoveryError, generation, only_one, run, writer
-from pipelines.engine import day_us
-from pipelines.market import TABLES
+from pipelines.market import DAY_US, TABLES
 from pipelines.settings import Settings
 from pipelines.store.journal import segments
 from pipelines.store.lake import Lake
@@ -29,7 +28,7 @@ def rebuild(settings: Settings, start: str) -> int:
         If the date is none, the flow is running, or the journal does not reach back that far.
     """
     try:
-        first = day_us(date.fromisoformat(start).isoformat())
+        first = (date.fromisoformat(start) - date(1970, 1, 1)).days * DAY_US
     except ValueError:
         raise RecoveryError(f"--from {start}: not a date; write it like 2026-11-20") from None
     folder = settings.recovery_dir

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import controls, ledger
+from pipelines import controls, ledger, venue_time
 from pipelines import rows as to_rows
 from pipelines.account import Account
 from pipelines.contracts import in_base
@@ -223,7 +223,7 @@ class Engine:
         if begin == end:
             return
         beats = begin + np.flatnonzero(batch.kind[begin:end] == Kind.HEARTBEAT)
-        parts = [self._beats(batch, beats)] if beats.size and self.venues else []
+        parts = [venue_time.beats(beats, batch, len(self.venues))] if beats.size and self.venues else []
         heard: list[Heard] = []
         connections = batch.connection[begin:end]
         for connection in np.unique(connections[batch.kind[begin:end] == Kind.FRAME]).tolist():
@@ -233,11 +233,11 @@ class Engine:
 
     def take(self, batch: Batch, parts: Sequence[Rows], heard: Sequence[Heard]) -> None:
         """Take what records of a batch gave: trades and heartbeats, and messages of other feeds."""
-        parts = [empty(0), *parts, *(self._marks(batch, h) for h in heard)]
+        parts = [empty(0), *parts, *(venue_time.marks(frames_of(h.decoded), batch, self.venues.index(h.venue)) for h in heard)]
         rows = joined(parts)
         if len(parts) > 2:
             rows = rows.take(np.argsort(rows["frame"], kind="stable"))
-        self._screen(rows, _by_frame(rows, batch))
+        self._screen(rows, ledger.by_frame(rows, batch))
         timed = rows.compress((rows["kind"] == CLOCK) | (rows["kind"] == MARK))
         for venue, fault in self.feeds.take(heard, timed, self.roster):
             self.refuse(venue, [fault], ledger.origins(batch))
@@ -245,7 +245,7 @@ class Engine:
         self.feeds.arrived(rows, self.venue_of, self.venues)
         self.feeds.best.watch(rows, self.venue_of)
         self.signals.quoted(self.feeds.best.take())
-        self._go_on(rows, _by_frame(rows, batch))
+        self._go_on(rows, ledger.by_frame(rows, batch))
         self.out += self.feeds.take_tables()
         self.signals.alert(self.feeds.take_alerts())
 
@@ -298,22 +298,6 @@ class Engine:
         rows["instrument"] = index[rows["instrument"]]
         return rows
 
-    def _beats(self, batch: Batch, where: npt.NDArray[np.int64]) -> Rows:
-        rows = empty(where.size * len(self.venues))
-        rows["kind"] = CLOCK
-        rows["frame"] = np.repeat(where, len(self.venues))
-        rows["recv_ns"] = np.repeat(batch.recv_ns[where], len(self.venues))
-        rows["instrument"] = np.tile(-1 - np.arange(len(self.venues)), where.size)
-        return rows
-
-    def _marks(self, batch: Batch, heard: Heard) -> Rows:
-        """Return rows that ask for the venue's time at frames of other feeds."""
-        where = frames_of(heard.decoded)
-        rows = empty(where.size)
-        rows["kind"], rows["frame"], rows["recv_ns"] = MARK, where, batch.recv_ns[where]
-        rows["instrument"] = -1 - self.venues.index(heard.venue)
-        return rows
-
     def _control(self, batch: Batch, at: int) -> None:
         """Take one record that is neither frame nor heartbeat."""
         try:
@@ -352,7 +336,7 @@ class Engine:
     def admit(self, rows: Rows) -> None:
         """Run the kernels over rows in tape order, and store the trades."""
         for stray in self.resequencer.take_strays():
-            self._refuse_rows(stray, "its id was far from the ids around it", _by_row(stray), np.zeros(1, np.int64))
+            self._refuse_rows(stray, "its id was far from the ids around it", ledger.by_row(stray), np.zeros(1, np.int64))
         if rows.size and self.from_day:
             earlier = (rows["kind"] != CLOCK) & (rows["ts"] < self.from_day)
             self.signals.begun[rows["instrument"][earlier & rows["counted"]]] = True
@@ -361,7 +345,7 @@ class Engine:
             unfit = self.signals.feed(rows)
             if unfit.any():
                 reason = "it was too large beside the finer steps of other trades"
-                self._refuse_rows(rows, reason, _by_row(rows), np.flatnonzero(unfit))
+                self._refuse_rows(rows, reason, ledger.by_row(rows), np.flatnonzero(unfit))
             kept = rows["kind"] == TRADE
             trades = rows if kept.all() else rows.compress(kept)
             if trades.size:
@@ -406,19 +390,3 @@ class Engine:
         self.counts["duplicates"] = self.resequencer.duplicates
         self.counts["quarantined"] = self.account.refused
         return Output(out, self.journal_ns)
-
-
-def _by_frame(rows: Rows, batch: Batch) -> ledger.Origin:
-    """Return where in a batch rows came from; their frames are read off now."""
-    frames = rows["frame"].copy()
-    return lambda k: ledger.origins(batch)(int(frames[k]))
-
-
-def _by_row(rows: Rows) -> ledger.Origin:
-    """Return what rows that have left their batch say of themselves."""
-    return lambda k: ("", int(rows["trade_id"][k]), b"", int(rows["recv_ns"][k]) or int(rows["ts"][k]) * 1000)
-
-
-def day_us(date: str) -> int:
-    """Return the start of a UTC date (ISO) in us since 1970."""
-    return int(np.datetime64(date, "us").astype(np.int64)) // DAY_US * DAY_US

@@ -14,7 +14,7 @@ from pipelines.market import Instrument
 from pipelines.records import Batch, Gap
 from pipelines.rows import constant, date, table, time
 from pipelines.settings import digest
-from pipelines.tape import Fault
+from pipelines.tape import Fault, Rows
 from pipelines.tape_order import GapRow
 
 Where = tuple[str, int, bytes, int]
@@ -194,3 +194,14 @@ def seal(it: Instrument, day: np.void, volume: float, notional: float) -> pa.Tab
             "as_of": time(np.array([day["end"]], np.int64)),
         },
     )
+
+
+def by_frame(rows: Rows, batch: Batch) -> Origin:
+    """Return where in a batch rows came from; their frames are read off now."""
+    frames = rows["frame"].copy()
+    return lambda k: origins(batch)(int(frames[k]))
+
+
+def by_row(rows: Rows) -> Origin:
+    """Return what rows that have left their batch say of themselves."""
+    return lambda k: ("", int(rows["trade_id"][k]), b"", int(rows["recv_ns"][k]) or int(rows["ts"][k]) * 1000)
