@@ -49,13 +49,15 @@ def or_null(values: npt.NDArray[np.float64]) -> pa.Array:
 
 def table(name: str, columns: dict[str, list[Any] | pa.Array]) -> pa.Table:
     """Return rows of table `name` in the order and types of its schema (date and venue included)."""
-    schema = _schema(name)
-    return pa.table([_typed(columns[field.name], field.type) for field in schema], schema=schema)
+    schema, fields = _schema(name)
+    return pa.table([_typed(columns[column], type_) for column, type_ in fields], schema=schema)
 
 
 @cache
-def _schema(name: str) -> pa.Schema:
-    return TABLES[name].lake_schema
+def _schema(name: str) -> tuple[pa.Schema, list[tuple[str, pa.DataType]]]:
+    """Return the schema of a table, and its fields as plain pairs: Arrow makes those anew whenever they are asked for."""
+    schema = TABLES[name].lake_schema
+    return schema, [(field.name, field.type) for field in schema]
 
 
 def _typed(column: list[Any] | pa.Array, type_: pa.DataType) -> pa.Array:
