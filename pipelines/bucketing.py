@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines import alerts
 from pipelines import rows as to_rows
 from pipelines.bulk import BulkBuckets
+from pipelines.detector_settings import VpinHigh
 from pipelines.kernels import alarm, vpin
 from pipelines.kernels.decimals import WIDEST
 from pipelines.market import Instrument
@@ -42,6 +43,12 @@ class Bucketing:
     def fits(self, kernels: Kernels) -> bool:
         """Whether the state can go on under other settings."""
         return (self.window, self.least) == (kernels.percentile_window, kernels.percentile_min)
+
+    def settle(self, high: VpinHigh) -> None:
+        """Take new settings of the alert; its level is worked out anew from what earlier dates left."""
+        if high != self.high:
+            self.high = high
+            self.held["level"] = 0.0
 
     def grow(self, n: int) -> None:
         """Make room for `n` instruments."""

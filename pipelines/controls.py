@@ -51,7 +51,7 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             engine.tape_of_venue |= msgspec.json.decode(payload, type=Start).tape
             engine.connections = {}
             engine.feeds.drop()
-            engine.signals.cascades.forced.clear()
+            engine.signals.on_tape.cascades.forced.clear()
             gone, engine.carried = engine.carried, {}
             _lost(engine, set().union(*gone.values()), now)
         case Kind.CONNECT:
@@ -60,7 +60,7 @@ def take(engine: Engine, batch: Batch, at: int) -> None:
             if "liquidations" in opened.feeds:
                 of_venue = [native for venue, native in engine.index if venue == opened.venue]
                 told = {engine.index.get((opened.venue, native), -1) for native in opened.symbols or of_venue}
-                engine.signals.cascades.forced |= told - {-1}
+                engine.signals.on_tape.cascades.forced |= told - {-1}
             trades = "trades" in opened.feeds
             engine.carried[connection] = {(opened.venue, native) for native in opened.symbols if trades}
         case Kind.DISCONNECT:

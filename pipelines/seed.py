@@ -61,9 +61,9 @@ class Seeds:
             "bars": {b: self._bars(signals.measured, b, i, where) for b in signals.measured.adaptive},
             "vpin": {s: self._vpin(signals, b, i, where) for s, b in signals.bucketing.items()},
             "bulk": self._bulk(signals, i, where),
-            "big_trade": self._sweeps(signals.big_trades, i, where),
-            "volume_surge": self._volumes(signals.surges, i, where),
-            "cascade_proxy": self._minutes(signals.cascades, i, where),
+            "big_trade": self._sweeps(signals.on_tape.big_trades, i, where),
+            "volume_surge": self._volumes(signals.on_tape.surges, i, where),
+            "cascade_proxy": self._minutes(signals.on_tape.cascades, i, where),
             "features": self._features(signals, i, where),
             "feature_alarms": self._standing(signals, i, where),
         }

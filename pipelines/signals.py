@@ -16,8 +16,6 @@ from pipelines import rows as to_rows
 from pipelines.best_quotes import Passed
 from pipelines.bucketing import Bucketing
 from pipelines.bulk import Classifier
-from pipelines.detection import BigTrades, Surges
-from pipelines.dislocation import Dislocations
 from pipelines.feature_detection import FeatureAlarms
 from pipelines.features import Features
 from pipelines.kernels import bar, clock, decimals, time_bars, vpin
@@ -30,7 +28,7 @@ from pipelines.rules.metrics import BARS
 from pipelines.rules.watch import Watch
 from pipelines.settings import Kernels
 from pipelines.tape import Rows
-from pipelines.tape_detection import Cascades, Silences
+from pipelines.tape_detectors import TapeDetectors
 
 PASS = 16_384
 """Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
@@ -76,11 +74,7 @@ class Signals:
         self.measured = MeasuredBars(kernels.bars)
         self.bucketing: dict[str, Bucketing] = {}
         self.classifier = Classifier()
-        self.big_trades = BigTrades(kernels.detectors.big_trade)
-        self.surges = Surges(kernels.detectors.volume_surge)
-        self.silences = Silences(kernels.detectors.stale_feed)
-        self.cascades = Cascades(kernels.detectors.cascade_proxy)
-        self.dislocations = Dislocations(kernels.detectors.dislocation)
+        self.on_tape = TapeDetectors(kernels.detectors)
         self.features = Features()
         self.feature_alarms = FeatureAlarms(kernels.detectors)
         self.learned = LearnedAlarms(kernels.detectors.learned.model)
@@ -99,28 +93,8 @@ class Signals:
         self.measured.configure(kernels.bars)
         self.bucketing = {s: self._bucketing(s, n) for s in kernels.vpin_settings()}
         self.watch.setting = next(iter(kernels.vpin_settings()), "")
-        self._detect(kernels, n)
-
-    def _detect(self, kernels: Kernels, n: int) -> None:
-        """Begin anew those detectors over `n` instruments whose settings have changed."""
         of = kernels.detectors
-        if of.big_trade != self.big_trades.settings:
-            self.big_trades = BigTrades(of.big_trade)
-            self.big_trades.grow(n)
-        if of.volume_surge != self.surges.settings:
-            self.surges = Surges(of.volume_surge)
-            self.surges.grow(n)
-        if of.stale_feed != self.silences.settings:
-            self.silences = Silences(of.stale_feed)
-            self.silences.grow(n)
-        if of.cascade_proxy != self.cascades.settings:
-            forced = self.cascades.forced
-            self.cascades = Cascades(of.cascade_proxy)
-            self.cascades.forced = forced
-            self.cascades.grow(n)
-        if of.dislocation != self.dislocations.settings:
-            self.dislocations = Dislocations(of.dislocation)
-            self.dislocations.grow(self.instruments)
+        self.on_tape.configure(of, self.instruments)
         if of != self.feature_alarms.settings:
             self.feature_alarms.configure(of)
         if of.learned.model != self.learned.settings:
@@ -129,7 +103,7 @@ class Signals:
     def _bucketing(self, setting: str, n: int) -> Bucketing:
         known = self.bucketing.get(setting)
         if known and known.fits(self.kernels):
-            known.high = self.kernels.detectors.vpin_high
+            known.settle(self.kernels.detectors.vpin_high)
             return known
         made = Bucketing(setting, self.kernels)
         made.grow(n)
@@ -152,11 +126,7 @@ class Signals:
         self.classifier.grow(n)
         for bucketing in self.bucketing.values():
             bucketing.grow(n)
-        self.big_trades.grow(n)
-        self.surges.grow(n)
-        self.silences.grow(n)
-        self.cascades.grow(n)
-        self.dislocations.grow(self.instruments)
+        self.on_tape.grow(self.instruments)
         self.features.grow(n)
         self.feature_alarms.grow(n)
         self.learned.grow(n)
@@ -223,7 +193,7 @@ class Signals:
         self._roll_up(open_seconds, np.full(len(self.instruments), _FOREVER))
         self._features()
         self._judge()
-        self.alert(self.big_trades.finish(self.instruments))
+        self.alert(self.on_tape.big_trades.finish(self.instruments))
         if self.complete:
             for i in np.flatnonzero(self.clock["day"] >= 0):
                 self._close_short(int(i))
@@ -239,8 +209,8 @@ class Signals:
             self._bars(name, -1, bars)
         for bucketing in self.bucketing.values():
             self._vpin(bucketing, bucketing.feed(rows, np.power(10.0, self.size_places)))
-        self.alert(self.big_trades.feed(rows, self.instruments))
-        self.alert(self.silences.feed(rows, self.instruments))
+        self.alert(self.on_tape.big_trades.feed(rows, self.instruments))
+        self.alert(self.on_tape.silences.feed(rows, self.instruments))
 
     def _floor(self) -> npt.NDArray[np.int64]:
         """Return for each instrument the time before which no bar is open, us."""
@@ -261,15 +231,15 @@ class Signals:
             if surge or name == "1m":
                 close, volume, buy = self._figures(bars, "close", "volume", "buy_volume")
             if surge:
-                self.alert(self.surges.feed(bars, volume, self.instruments))
+                self.alert(self.on_tape.surges.feed(bars, volume, self.instruments))
             if name == "1m":
                 self._classify(bars)
-                self.alert(self.cascades.feed(bars, close, volume, buy, self.instruments))
+                self.alert(self.on_tape.cascades.feed(bars, close, volume, buy, self.instruments))
                 self._watch(bars)
                 self.features.feed(bars, close, volume, self.price_places, self.size_places)
             if name == "1d":
                 self._complete_dates(bars)
-        self.alert(self.dislocations.feed(seconds, floor, self.price_places, self.instruments))
+        self.alert(self.on_tape.dislocations.feed(seconds, floor, self.price_places, self.instruments))
 
     def _classify(self, minutes: bar.Bars) -> None:
         shares = self.classifier.feed(minutes, self.price_places)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines import alerts
 from pipelines.bucketing import Bucketing
-from pipelines.detector_settings import Detectors
+from pipelines.detector_settings import Detectors, VpinHigh
 from pipelines.kernels import vpin
 from pipelines.market import DAY_US
 from pipelines.settings import Kernels
@@ -72,3 +72,15 @@ def test_a_date_takes_over_no_more_than_the_last_percentile() -> None:
     made.grow(1)
     read[:, 1] = 0.96, 0.97, 0.96, 0.97
     assert len(made._crossings(closed, read, tapes.INSTRUMENTS)) == 1, "it was high at midnight, and still is"
+
+
+def test_new_settings_of_the_alert_on_vpin_hold_at_once() -> None:
+    made = Bucketing("v1x1", Kernels(vpin=("v1x1",)))
+    made.grow(1)
+    closed, read = np.zeros(3, vpin.BUCKET), np.zeros((3, 5))
+    closed["end"], read[:, 1] = tapes.DAY, (0.96, 0.5, 0.96)
+    made.settle(VpinHigh(pct=0.99))
+    assert not made._crossings(closed, read, tapes.INSTRUMENTS)
+    made.settle(VpinHigh(pct=0.92))
+    found = made._crossings(closed, read, tapes.INSTRUMENTS)
+    assert [a.threshold for a in found] == [0.92], "what was high before is not told, what becomes high is"

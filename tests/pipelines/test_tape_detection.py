@@ -109,7 +109,7 @@ def test_where_liquidations_are_recorded_nothing_is_guessed() -> None:
     engine = tapes.journal_engine(SETTINGS)
     opened = Connect("binance-usdm", "market", ["trades", "liquidations"], ["AAAUSDT"])
     tapes.feed(engine, [(DAY * 1000, Kind.CONNECT, msgspec.json.encode(opened))])
-    assert engine.signals.cascades.forced == {0}
+    assert engine.signals.on_tape.cascades.forced == {0}
     assert not alerts(tapes.run(engine.signals, minutes(last=(97.0, 1.0, 5.0))), "cascade_proxy")
 
 
@@ -148,7 +148,7 @@ def test_less_is_no_dislocation(tape_rows: tape.Rows) -> None:
 def test_only_the_same_symbol_is_compared() -> None:
     made = signals([WHERE[0], WHERE[3]])
     assert not alerts(tapes.run(made, apart()), "dislocation")
-    assert not made.dislocations.groups
+    assert not made.on_tape.dislocations.groups
 
 
 def test_a_second_waits_for_every_venue() -> None:
