@@ -26,7 +26,7 @@ START: Final = Position(0, 0)
 SIZE: Final = 16_384
 """Lines in a piece: few enough for a decoder to work in the processor's cache."""
 FORMATS: Final = (
-    "lines of <receive time> <frame>, JSON-lines captures, archives of trades of Binance and Bybit, "
+    "lines of <receive time> <frame>, JSON-lines captures, the venue's own archives of trades (Binance, OKX, Bybit), "
     "tardis trades, ccxt trades, journal segments"
 )
 
@@ -115,7 +115,7 @@ def open_source(paths: Sequence[Path], *, venue: str, symbol: str | None = None)
         wanted = _described(symbol, scans)
         if wanted is None:
             raise unknown
-    tape = _tape(files, scans)
+    tape = _tape(files, scans, venue)
     instruments = _instruments(files[0].path, place, tape, scans, wanted)
     several = len({name for scan in scans for name in (*scan.symbols.get(tape, []), *scan.quiet)}) > 1
     return Source(
@@ -183,12 +183,12 @@ def _archive(path: Path, venue: Venue, line: bytes, wanted: str | None) -> Csv:
     return Csv(path, venue, layout, symbol, backward)
 
 
-def _tape(files: Sequence[SourceFile], scans: Sequence[Scan]) -> Tape:
+def _tape(files: Sequence[SourceFile], scans: Sequence[Scan], venue: str) -> Tape:
     """Return the kind of tape: of captures that hold both, `agg`."""
     tapes = {tape for scan in scans for tape in scan.symbols}
     if not tapes and files[0].kind != "journal":
         others = ", nor do the other files" if len(files) > 1 else ""
-        raise SourceError(files[0].path, f"holds no trades{others}; a tape needs aggTrade or trade events")
+        raise SourceError(files[0].path, f"holds no trades of {venue}{others}; is it of another venue, or of other channels?")
     tape: Tape = "fill" if tapes == {"fill"} else "agg"
     for file, scan in zip(files, scans, strict=True):
         if scan.symbols and tape not in scan.symbols:

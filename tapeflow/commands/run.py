@@ -29,6 +29,8 @@ BucketOption = Annotated[
 CompleteOption = Annotated[bool, typer.Option("--complete", help="The source holds every date whole: seal them.")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace what the lake holds of these symbols and dates.")]
 
+_VOLUMES = "write units of base, above 0, like 5 or 0.25; at most 15 digits before the point and 8 behind it"
+
 
 @app.command()
 def run(
@@ -142,13 +144,17 @@ def _job(
     from pipelines.sources import open_source
     from pipelines.store.lake import Lake
 
+    if bucket_volume is not None and not bucket_volume.strip("0."):
+        raise Refusal(f"--bucket-volume {bucket_volume}: {_VOLUMES}", status=2)
     chosen = settings()
     try:
-        told = {"bucket_volume": bucket_volume} if bucket_volume else {}
+        told = {"bucket_volume": bucket_volume} if bucket_volume is not None else {}
         kernels = Kernels.model_validate(chosen.kernels.model_dump() | told)
         source = open_source(sources, venue=venue, symbol=symbol)
     except ValidationError as error:
-        raise Refusal(f"--bucket-volume {bucket_volume}: {error.errors()[0]['msg']}", status=2) from None
+        fault = error.errors()[0]
+        why = _VOLUMES if fault["type"] == "string_pattern_mismatch" else fault["msg"]
+        raise Refusal(f"--bucket-volume {bucket_volume}: {why}", status=2) from None
     except ValueError as error:
         raise Refusal(str(error), status=2) from None
     rules = load_rules(chosen.rules)

@@ -331,7 +331,7 @@ LONG = timed(*(fill(k * 7919) for k in range(1, 3000)))
         (damaged(gzip.compress(LONG)), "is damaged or cut short"),
         (zstd(LONG)[:-50], "is damaged or cut short"),
         (timed('{"result":null,"id":1}'), "holds no trades"),
-        (captured(), "holds no trades"),
+        (captured(), "holds no trades of binance-usdm; is it of another venue, or of other channels?"),
         (b"[1,2]", "not of ccxt trades"),
         (b'[{"symbol":"A/B"', "is a JSON array that cannot be read"),
         (b"[]", "holds no trades"),

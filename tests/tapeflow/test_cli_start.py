@@ -91,3 +91,14 @@ def test_venues(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"{tapeflow.__version__}\n"
+
+
+@pytest.mark.parametrize("volume", ["abc", "-1", "", "0", "0.000", "1e9", "0.0000000000001"])
+def test_a_bucket_volume_that_is_none_is_refused(volume: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("AAAUSDT-aggTrades-2023-11-15.csv")
+    path.write_text("1,100,1,1,1,1700006400000,true\n")
+    status = main(["load", str(path), "--venue", "binance-usdm", "--lake", "lake", f"--bucket-volume={volume}"])
+    err = capsys.readouterr().err
+    assert (status, Path("lake").exists()) == (2, False)
+    assert f"--bucket-volume {volume}: write units of base, above 0, like 5 or 0.25" in err
+    assert "Traceback" not in err
