@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from pipelines.market import INSTRUMENTS, TABLES
+from pipelines.market import BAR_WIDTHS_US, INSTRUMENTS, TABLES
 from pipelines.schema import Table
 from pipelines.store import LakeError, names
 from pipelines.store.commits import Commits
@@ -82,8 +82,15 @@ class Lake(Commits):
         Raises
         ------
         LakeError
-            As `trades`.
+            As `trades`, and of a name that no bar can have.
         """
+        if bar not in BAR_WIDTHS_US:
+            from pipelines.settings import bar_terms
+
+            try:
+                bar_terms(bar)
+            except ValueError as error:
+                raise LakeError(str(error)) from None
         return self.table("bars", symbol=symbol, venue=venue, start=start, end=end, bar=bar).sort("ts", "first_id")
 
     def table(

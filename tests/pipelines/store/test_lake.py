@@ -63,7 +63,9 @@ def test_start_is_inclusive_and_end_exclusive(lake: Lake) -> None:
     assert lake.bars("BTC-USDT", start="2024-07-19", end="2024-07-20").collect().height == 10
     assert lake.bars("BTC-USDT", start="2024-07-20", end="2024-07-20").collect().height == 10
     assert lake.bars("BTC-USDT", start="2024-07-19").collect().height == 20
-    assert lake.bars("BTC-USDT", "5m").collect().height == 0
+    assert lake.bars("BTC-USDT", "5m").collect().height == lake.bars("BTC-USDT", "run:tick:5").collect().height == 0
+    with pytest.raises(LakeError, match=r"unknown bar '7m'; use 1s, 1m, .* tick:N, volume"):
+        lake.bars("BTC-USDT", "7m")
 
 
 def test_trades_come_in_tape_order_and_counted_unless_all_are_asked_for(lake: Lake) -> None:
