@@ -36,7 +36,7 @@ def test_cutting_the_tape_leaves_every_row_that_was_complete(seed: int, cut: int
     tape = tapes.rows(seed, 6000, span_us=HOURS * 3_600_000_000)
     limit = min(int(tape["ts"][:cut][tape["instrument"][:cut] == i].max()) for i in range(2)) - BACK_US
     whole, part = (known(tapes.run(tapes.signals(), rows.copy()), limit) for rows in (tape, tape[:cut]))
-    assert {"bars", "vpin", "features", "posture"} <= {name for name, rows in whole.items() if rows.num_rows}
+    assert {"bars", "vpin", "features", "posture", "alerts"} <= {name for name, rows in whole.items() if rows.num_rows}
     empty = {name: rows.slice(0, 0) for name, rows in (whole | part).items()}
     for name, none in empty.items():
         assert part.get(name, none).equals(whole.get(name, none)), name
