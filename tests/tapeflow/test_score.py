@@ -22,15 +22,20 @@ MINUTES = DAYS * 1440
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill(tmp_path_factory.mktemp("score") / "lake")
+
+
+def fill(root: Path, minutes: int = MINUTES) -> Path:
     """Make a lake of 8 days whose price is 102 from 12:00 to 13:00, else 100, and that alerts at 11:59 and at 18:00."""
-    lake = Lake(tmp_path_factory.mktemp("score") / "lake")
+    lake = Lake(root)
     lake.create()
-    dates = [DAY + dt.timedelta(days=k // 1440) for k in range(MINUTES)]
-    closes = [102.0 if 720 <= k % 1440 < 780 else 100.0 for k in range(MINUTES)]
-    ends = [moment(60 * (k + 1)) for k in range(MINUTES)]
-    put(lake, BARS, rows(BARS, MINUTES, date=dates, close=closes, end=ends))
+    dates = [DAY + dt.timedelta(days=k // 1440) for k in range(minutes)]
+    closes = [102.0 if 720 <= k % 1440 < 780 else 100.0 for k in range(minutes)]
+    ends = [moment(60 * (k + 1)) for k in range(minutes)]
+    put(lake, BARS, rows(BARS, minutes, date=dates, close=closes, end=ends))
     for symbol in ("BTC-USDT", "XRP-USDT"):
-        times = [moment(86_400 * k + 60 * at) for k in range(DAYS if symbol == "BTC-USDT" else 1) for at in (719, 1080)]
+        days = DAYS if symbol == "BTC-USDT" else 1
+        times = [moment(60 * m) for k in range(days) for at in (719, 1080) if (m := 1440 * k + at) <= minutes]
         about: dict[str, Any] = {"symbol": symbol, "detector": "big_trade", "version": 1, "origin": "live"}
         put(lake, ALERTS, rows(ALERTS, len(times), ts=times, end=times, date=[t.date() for t in times], **about))
     return Path(lake.root)
@@ -78,6 +83,20 @@ def test_only_a_part_may_be_scored(filled: Path, capsys: pytest.CaptureFixture[s
     found = json.loads(run(capsys, "--lake", str(filled), *part, "--json")[1])
     assert [(f["alerts"], f["hits"], f["events"]) for f in found] == [(3, 2, 3)]
     assert found[0]["why"][0] == "precision: alerts on 2 of the 7 days needed"
+
+
+def test_a_score_up_to_a_time_is_the_same_without_later_rows(
+    filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = fill(tmp_path / "part", 3 * 1440 + 800)
+    for rule in ("move:1%/10m", "rv:5%/10m", "jump:1%/5m"):
+        asked = ("--event", rule, "--horizon", "1h", "--end", "2024-07-22T13:00", "--json")
+        whole, known = (
+            [{**f, "as_of": ""} for f in json.loads(run(capsys, "--lake", str(x), *asked)[1])] for x in (filled, part)
+        )
+        assert whole == known
+        assert len(whole) == 2
+        assert whole[0]["events"] > 0 or not rule.startswith("move")
 
 
 def test_a_score_is_kept_and_the_newest_is_seen(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
