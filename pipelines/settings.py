@@ -22,6 +22,7 @@ from pipelines.detector_settings import BigTrade, Detectors, Part, VolumeSurge, 
 from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.news_presets import PRESETS, Form
+from pipelines.retention_settings import Retention
 
 CONFIG = "tapeflow.yaml"
 VENUES = (
@@ -189,6 +190,13 @@ class Journal(Part):
     segment_mb: int = Field(64, ge=1, le=4096)
     segment_minutes: int = Field(15, ge=1, le=1440)
     keep_days: int = Field(3, ge=3, description="UTC dates kept; never past what the flow has consumed")
+    keep_unsealed_days: int = Field(7, ge=3, description="the same while a date is not sealed: `tapeflow rebuild` reads them")
+
+    @model_validator(mode="after")
+    def _unsealed_are_kept_longer(self) -> Journal:
+        if self.keep_unsealed_days < self.keep_days:
+            raise ValueError(f"keep_unsealed_days is {self.keep_unsealed_days}, less than keep_days ({self.keep_days})")
+        return self
 
 
 def _feed_name(name: str) -> str:
@@ -278,6 +286,7 @@ class Settings(BaseSettings):
     rules: Path = Field(Path("rules.yaml"), description="file of your own rules, read again when it changes; docs/rules.md")
     ports: Ports = Ports()
     journal: Journal = Journal()
+    retention: Retention = Retention()
     news: News = News()
     demo: Demo = Demo()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
