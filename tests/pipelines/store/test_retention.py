@@ -63,7 +63,7 @@ def test_dates_that_are_not_sealed_are_kept_for_longer_but_not_for_ever() -> Non
     today, journal = dt.date(2024, 10, 20), Journal(keep_days=3, keep_unsealed_days=7)
 
     def first(sealed_through: int | None) -> int:
-        return kept_from(journal, today, sealed_through and dt.date(2024, 10, sealed_through)).day
+        return kept_from(journal, today, dt.date(2024, 10, sealed_through) if sealed_through else None).day
 
     assert first(19) == 17, "sealed or not, whole dates stay"
     assert first(16) == 17
