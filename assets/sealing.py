@@ -29,7 +29,6 @@ UNFINISHED = [
 finish_days = dg.define_asset_job(
     "finish_days",
     HISTORY,
-    partitions_def=DAYS,
     description="Finish days of a venue: seal what was recorded, fetch from the archive what was not.",
 )
 

@@ -27,24 +27,27 @@ class Day(NamedTuple):
 
 
 class DayTape(Protocol):
-    """All trades of a day, in tape order, as far as they are known.
+    """All trades of a day, in tape order, as far as they are known."""
 
-    Attributes
-    ----------
-    day : Day
-    tape : {'agg', 'fill'}
-    instruments : tuple of Instrument
-    source : str
-        For `seals.source`: the names of the archive's files, or `live`.
-    digest : str
-        Of everything it is made of: the same digest makes the same rows.
-    """
+    @property
+    def day(self) -> Day:
+        """Which day."""
 
-    day: Day
-    tape: Tape
-    instruments: tuple[Instrument, ...]
-    source: str
-    digest: str
+    @property
+    def tape(self) -> Tape:
+        """Whether its rows are aggregates or fills."""
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """What is traded on it, as far as its rows go."""
+
+    @property
+    def source(self) -> str:
+        """For `seals.source`: the names of the archive's files, or `live`."""
+
+    @property
+    def digest(self) -> str:
+        """Of everything it is made of: the same digest makes the same rows."""
 
     def pieces(self) -> Iterator[Rows]:
         """Yield the rows of `tape.ROW`, in tape order; `instrument` is the place in `instruments`.
