@@ -83,8 +83,8 @@ def expired(folder: Path, first: dt.date, consumed_segment: str | None) -> list[
     if consumed_segment is None:
         return gone
     for path, behind in itertools.pairwise(segments(folder)):
-        begun = next(walk(behind), None)  # a segment that was never written to says nothing
-        if path.name >= consumed_segment or (begun and _date(begun.recv_ns) >= first):
+        date = begun(behind)
+        if path.name >= consumed_segment or (date and date >= first):
             break
         gone.append(path)
     return gone
@@ -104,5 +104,7 @@ def _publish(target: Path, said: msgspec.Struct) -> None:
     temporary.replace(target)
 
 
-def _date(ns: int) -> dt.date:
-    return dt.datetime.fromtimestamp(ns // 10**9, dt.UTC).date()
+def begun(segment: Path) -> dt.date | None:
+    """Return the UTC date of a segment's first record; None where it was never written to."""
+    record = next(walk(segment), None)
+    return dt.datetime.fromtimestamp(record.recv_ns // 10**9, dt.UTC).date() if record else None
