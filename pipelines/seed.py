@@ -95,8 +95,9 @@ class Seeds:
         return frame.select(columns)
 
     def _dates(self, signals: Signals, i: int, where: dict[str, str]) -> int:
-        dates = self._read("seals", where, "ts", "volume", "notional", "as_of").sort("ts", "as_of").collect()
-        dates = dates.unique("ts", keep="last", maintain_order=True).tail(DATES)
+        dates = self._read("seals", where, "ts", "volume", "notional", "as_of", "whole").sort("ts", "as_of").collect()
+        dates = dates.unique("ts", keep="last", maintain_order=True)
+        dates = dates.filter(dates["whole"].fill_null(value=True)).tail(DATES)  # a seal of an older tapeflow does not say
         for ts, volume, notional in zip(_us(dates["ts"]), dates["volume"], dates["notional"], strict=True):
             signals.volumes.complete(i, int(ts), volume, notional)
         return dates.height
