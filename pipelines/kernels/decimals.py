@@ -47,6 +47,17 @@ def _enough(value, places, most):
 
 
 @njit(cache=True)
+def least_places(sizes):
+    """Return the least exponent that holds every size (float64, (n,), above zero); -1: none does, or one has too many digits."""
+    places = 0
+    for k in range(sizes.size):
+        places = _enough(sizes[k], places, SIZE_PLACES)
+        if places < 0:
+            return -1
+    return places
+
+
+@njit(cache=True)
 def widen(rows, price_places, size_places, unfit):
     """Raise the places of each instrument so that they hold its prices and sizes; what cannot be kept becomes a void.
 
@@ -78,6 +89,16 @@ def mantissa(value, places):
         if m < WIDEST / _TENS[places - own]:
             return np.int64(m) * _TEN[places - own]
     return np.int64(-1)
+
+
+@njit(cache=True)
+def mantissas(values, places, out):
+    """Write every value (float64, (n,), above zero) as an integer of that many places; return whether all fit."""
+    fits = True
+    for k in range(values.size):
+        out[k] = mantissa(values[k], places)
+        fits &= out[k] > 0
+    return fits
 
 
 @njit(cache=True)
