@@ -42,7 +42,9 @@ _CELLS: Final = {
 }
 """What a cell must be, by column."""
 _SCIENTIFIC = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | {"seller": pa.bool_()}
+_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | dict.fromkeys(
+    ("seller", "best"), pa.bool_()
+)
 
 
 class Layout(NamedTuple):
@@ -54,7 +56,7 @@ class Layout(NamedTuple):
     columns : tuple of str
         Of `id` (or `uuid`, or `number`: of the line, from 1 each day), `price`, `size`, `first` and `last` (fills of an
         aggregate), `time` (or `seconds`, with a fraction), `received`, `seller` (the seller was the taker), `side` (of
-        the taker: buy or sell), `symbol`; `best` (a flag) and the empty are not needed.
+        the taker: buy or sell), `symbol`, `best` (a flag); what the empty hold may be anything.
     header : bytes
         What the first line may be.
     scientific : bool
@@ -101,7 +103,7 @@ def decode(data: bytes, layout: Layout, symbol: str, first_line: int = 1) -> Dec
     if not data:
         return build(_no_trades(), [], ignored)
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    table = _read(data, layout)
+    table = None if data.startswith(b"#") or b"\n#" in data else _read(data, layout)
     if table is not None and table.num_rows == lines:
         return build(_trades(table, np.arange(first_line, first_line + lines), symbol, layout), [], ignored)
     return _decode_singly(data, layout, symbol, first_line, ignored)
@@ -141,9 +143,9 @@ def _salvage(line: bytes, number: int, reason: str, layout: Layout, symbol: str)
 
 
 def _read(data: bytes, layout: Layout) -> pa.Table | None:
-    """Return the needed columns of all lines, None if any line cannot be right."""
+    """Return the columns of all lines that have a name, None if any line cannot be right."""
     names = [name or f"unused {k}" for k, name in enumerate(layout.columns)]
-    needed = [name for name in layout.columns if name not in ("", "best")]
+    needed = [name for name in layout.columns if name]
     try:
         table = pcsv.read_csv(
             pa.BufferReader(data),

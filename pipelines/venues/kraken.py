@@ -9,6 +9,7 @@ not by id, so that only the newest page can be asked for. There are no liquidati
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import zlib
 from collections.abc import Collection, Sequence
@@ -27,7 +28,7 @@ from pipelines.venues import candles, endpoint
 from pipelines.venues.columns import MAX_ID, UNREADABLE, Refused, Tape, quoted
 from pipelines.venues.sheet import Quote, Sheet, Trade, malformed, refusal, update
 from pipelines.venues.times import rfc3339_us, seconds_us
-from pipelines.venues.venue import GARBLED, Answer, Failure, Request, Route, Rules, Seen, Sight, Stream
+from pipelines.venues.venue import GARBLED, Answer, ArchiveFile, Failure, Request, Route, Rules, Seen, Sight, Stream
 
 DEPTH: Final = 25
 BATCH: Final = 50
@@ -330,6 +331,11 @@ class Kraken:
     def archive_layout(self, first_line: bytes) -> None:
         """Return None: the venue's archives name no side."""
         del first_line
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """Return none: the venue's archives name no side."""
+        del native, date, tape
+        return []
 
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
