@@ -44,7 +44,7 @@ def metadata(lake: Lake, day: Day, table: str) -> dict[str, Any]:
 
 
 def _rows(lake: Lake, day: Day, table: str) -> pl.LazyFrame:
-    frame = lake.table(table, venue=day.venue, date=day.date)
+    frame = lake.table(table, date=day.date).filter(pl.col("venue") == day.venue)
     return frame.filter(pl.col("origin") == "history") if table == "alerts" else frame
 
 
@@ -73,7 +73,7 @@ def _by_hour(frame: pl.LazyFrame) -> list[float]:
 
 def _leader(frame: pl.LazyFrame) -> str:
     """Return the symbol with the most rows; of equals, the first by name."""
-    most = frame.group_by("symbol").agg(pl.len().alias("n")).sort(-pl.col("n"), "symbol").collect()
+    most = frame.group_by("symbol").agg(pl.len().alias("n")).sort("n", "symbol", descending=[True, False]).collect()
     return str(most["symbol"][0])
 
 

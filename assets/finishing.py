@@ -3,12 +3,14 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
 from assets.archives import fetch_day
+from pipelines.engine import VERSION
 from pipelines.history.day import Day, DayTape
+from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
 from pipelines.history.seal import Sealed, seal
 from pipelines.history.stale import is_finished, stale, unsealed
@@ -24,6 +26,10 @@ RECORDED = ("live", "tape")
 """`seals.source` of days that were recorded or loaded, and not taken from an archive by us."""
 SHOWN = 300
 """Characters of an error that are told."""
+
+
+Seals = dict[str, dict[str, Any]]
+"""Rows of table `seals`, by symbol."""
 
 
 class Refused(Exception):
@@ -98,7 +104,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
     sealed = _sealed(at.lake, day)
     recorded = _recorded(at.lake, day, sealed)
     wanted = _wanted(at, day, ask, recorded, sealed)
-    if not ask.force and not ask.repair and wanted <= sealed.keys() and day not in dict(stale(at.lake, [day.venue])):
+    if not (ask.force or ask.repair) and _is_complete(at, day, wanted, sealed):
         return []
     live = set() if ask.archive else wanted & recorded
     if live and not ask.force and not is_finished(at.lake, day):
@@ -161,7 +167,7 @@ def retry(outcomes: Iterable[Outcome], ask: Ask) -> list[str]:
     return [f"tapeflow backfill --venue {venue}{symbols} --dates {','.join(dates)}{flags}" for venue, dates in bad.items()]
 
 
-def _wanted(at: House, day: Day, ask: Ask, recorded: set[str], sealed: dict[str, str]) -> set[str]:
+def _wanted(at: House, day: Day, ask: Ask, recorded: set[str], sealed: Seals) -> set[str]:
     configured = at.settings.venues.get(day.venue)
     symbols = ask.symbols or recorded or sealed or (configured.symbols if configured else ())
     if not symbols:
@@ -183,17 +189,29 @@ def normalised(lake: Lake, venue: str, symbol: str) -> str:
     return str(known.item()) if known.height and known.item() else venue_named(venue).guess(symbol).symbol
 
 
-def _recorded(lake: Lake, day: Day, sealed: dict[str, str]) -> set[str]:
+def _recorded(lake: Lake, day: Day, sealed: Seals) -> set[str]:
     """Return the symbols of which the lake holds trades that were not taken from an archive."""
-    archived = {symbol for symbol, source in sealed.items() if source not in RECORDED}
+    archived = {symbol for symbol, row in sealed.items() if row["source"] not in RECORDED}
     trades = lake.table("trades", date=day.date).filter(pl.col("venue") == day.venue).select("symbol").unique()
     return set(trades.collect()["symbol"]) - archived
 
 
-def _sealed(lake: Lake, day: Day) -> dict[str, str]:
-    """Return the symbols that are sealed, each with where its trades came from."""
-    seals = lake.table("seals", date=day.date).filter(pl.col("venue") == day.venue)
-    return dict(seals.select("symbol", "source").collect().iter_rows())
+def _sealed(lake: Lake, day: Day) -> Seals:
+    """Return the newest seal of each symbol."""
+    seals = lake.table("seals", date=day.date).filter(pl.col("venue") == day.venue).collect()
+    return {row["symbol"]: row for row in seals.iter_rows(named=True)}
+
+
+def _is_complete(at: House, day: Day, wanted: set[str], sealed: Seals) -> bool:
+    """Whether nothing is to be done: all is sealed by the settings of today and the engine of today, and still holds.
+
+    Whole days that `tapeflow load` brought are what sealing would make of them.
+    """
+    if not wanted <= sealed.keys() or day in dict(stale(at.lake, [day.venue])):
+        return False
+    held = in_force(at.lake, day, at.settings.kernels, load_rules(at.settings.rules)).settings_hash
+    ours = [sealed[symbol] for symbol in wanted if sealed[symbol]["rows_digest"]]
+    return all((row["engine"], row["settings_hash"]) == (VERSION, held) for row in ours)
 
 
 def _told(error: Exception) -> str:
