@@ -5,8 +5,9 @@ import warnings
 
 import dagster as dg
 
-from assets import sealing, slack
+from assets import retention, sealing, slack
 from assets.checks import live_checks
+from assets.compaction import compaction
 from assets.failures import failures
 from assets.history import ARCHIVES, history_assets
 from assets.live import live_assets, live_tables
@@ -20,10 +21,16 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)  # of backfill polici
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)  # of checks by partition
 
 defs = dg.Definitions(
-    assets=[*live_assets(_settings.lake_root), ARCHIVES, history_assets(_settings)],
+    assets=[
+        *live_assets(_settings.lake_root),
+        ARCHIVES,
+        history_assets(_settings),
+        compaction(_settings),
+        *retention.retention_assets(_settings),
+    ],
     asset_checks=[live_checks],
-    jobs=[upkeep, sealing.finish_days],
-    schedules=[daily_upkeep],
+    jobs=[upkeep, sealing.finish_days, retention.hourly, retention.removal],
+    schedules=[daily_upkeep, *retention.schedules],
     sensors=[
         live_tables,
         *sealing.sensors(_settings),

@@ -35,6 +35,18 @@ def columns(title: str, heights: Sequence[float], labels: Sequence[str]) -> str:
     return _frame(title, (0.0, top), parts)
 
 
+def bars(title: str, lengths: Sequence[float], labels: Sequence[str], texts: Sequence[str]) -> str:
+    """Draw one bar per value, one below the other: its label before it, its text behind."""
+    most, row, left, right = max(lengths, default=0) or 1.0, 16, 84, 90
+    tall = TOP + row * len(lengths) + 6
+    parts = [_text(LEFT - 48, 14, title)]
+    for i, (length, label, text) in enumerate(zip(lengths, labels, texts, strict=True)):
+        y, wide = TOP + row * i, max(0.5, (WIDTH - left - right) * length / most)
+        parts.append(f'<rect x="{left}" y="{y}" width="{wide:.1f}" height="{row - 4}" fill="{LINE}"/>')
+        parts.append(_text(LEFT - 48, y + 10, label) + _text(left + wide + 4, y + 10, text))
+    return _canvas(tall, "".join(parts))
+
+
 def line(
     title: str, points: Line, span: tuple[float, float], labels: Sequence[str], bounds: tuple[float, float] | None = None
 ) -> str:
@@ -58,11 +70,16 @@ def line(
 
 def _frame(title: str, bounds: tuple[float, float], parts: Sequence[str]) -> str:
     base = HEIGHT - BOTTOM
+    axes = f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="{BAND}"/>'
+    texts = _text(LEFT, 14, title) + _text(2, TOP + 8, _short(bounds[1])) + _text(2, base, _short(bounds[0]))
+    return _canvas(HEIGHT, "".join([axes, texts, *parts]))
+
+
+def _canvas(height: float, drawn: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        f' font-family="sans-serif" font-size="11" fill="{INK}"><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
-        f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="{BAND}"/>'
-        f"{_text(LEFT, 14, title)}{_text(2, TOP + 8, _short(bounds[1]))}{_text(2, base, _short(bounds[0]))}{''.join(parts)}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
+        f' font-family="sans-serif" font-size="11" fill="{INK}"><rect width="{WIDTH}" height="{height}" fill="#fff"/>'
+        f"{drawn}</svg>"
     )
 
 
