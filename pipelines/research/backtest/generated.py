@@ -68,7 +68,11 @@ class Generated(NamedTuple):
     @property
     def generated(self) -> str:
         """See `Tape`."""
-        return f"seed {self.seed}, sizes x {self.scale:g}" + ("" if self.planted else ", no fall planted")
+        what = f"seed {self.seed}, sizes x {self.scale:g}"
+        if not self.planted:
+            return f"{what}; no fall is planted"
+        fall = f"a fall of {-FALL:.0%} in {FALL_MINUTES} minutes, after {BEFORE_MINUTES // 60} hours of one-sided selling"
+        return f"{what}; in each instrument {fall}, is planted"
 
     def dates(self) -> list[dt.date]:
         """Return every date of control and span, in order."""
