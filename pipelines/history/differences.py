@@ -26,7 +26,7 @@ REASONS: Final = {
     "twice": "the same trade was stored twice",
     "tie": "trades of one time stand in another order",
     "closed by clock": "a heartbeat had closed the bar before the trade came",
-    "interrupted": "the connection was away, and nothing is missing",
+    "filled": "it was marked for a hole, or for a connection that was away; nothing is missing now",
     "settings": "settings or rules changed within the date",
     "beginning": "the first minute of a recording",
     "earlier dates": "earlier dates were sealed, loaded or not known when the stream read them",
@@ -137,8 +137,8 @@ def _explained(table: str, rows: pl.DataFrame, causes: Causes) -> npt.NDArray[np
         local = rows["bar"].is_in(list(BAR_WIDTHS_US)).to_numpy()
     applies = {}
     for reason, times in causes.times.items():
-        until = np.searchsorted(times, end, side="left" if table == "bars" else "right")
-        applies[reason] = np.where(local, until > np.searchsorted(times, begin), until > 0)
+        within = np.searchsorted(times, end, side="left") > np.searchsorted(times, begin, side="left")
+        applies[reason] = np.where(local, within, np.searchsorted(times, end, side="right") > 0)
     if causes.begins is not None:
         applies["beginning"] = begin < causes.begins + MINUTE_US
     if causes.earlier:
@@ -177,7 +177,7 @@ def clock_causes(live: pl.DataFrame, sealed: pl.DataFrame, causes: Causes) -> No
     near[near] &= taking[next_taking[near]] - own[near] <= MINUTE_US
     causes.add("closed by clock", np.concatenate([late, own[near]]))
     fell = both.filter((pl.col("quality") == "gap") & (pl.col("quality:sealed") != "gap"))
-    causes.add("interrupted", fell["ts"].dt.epoch("us").to_numpy())
+    causes.add("filled", fell["ts"].dt.epoch("us").to_numpy())
 
 
 def trade_causes(live: pl.DataFrame, sealed: pl.DataFrame, causes: Causes) -> None:

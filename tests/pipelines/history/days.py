@@ -13,9 +13,11 @@ import polars as pl
 from pipelines.history.day import Day
 from pipelines.jobs import Job, load
 from pipelines.market import DAY_US, TABLES, Instrument
+from pipelines.records import Kind
 from pipelines.settings import Kernels
 from pipelines.sources import Position, open_source
 from pipelines.store.lake import Lake
+from pipelines.store.staging import Staging
 from pipelines.tape import Rows
 from pipelines.venues.columns import Tape
 from tests import tapes
@@ -97,3 +99,46 @@ def assert_same(one: Lake, other: Lake, *without: str) -> None:
     for name in TABLES_OF_A_DAY:
         assert a[name].height > 0, name
         assert a[name].equals(b[name]), name
+
+
+BEGIN = tapes.DAY + DAY_US - 900_000_000
+"""A stream begins a quarter of an hour before midnight."""
+BEAT_US = 1_000_000
+
+
+def trades(seed: int, n: int = 2500, *, minutes: int = 30, begin: int = BEGIN) -> Rows:
+    """Return a tape of one instrument, with ids that follow each other and, now and then, the same time."""
+    rows = tapes.rows(seed, n, span_us=minutes * 60_000_000, begin=begin, instruments=1)
+    rows["ts"] = np.maximum.accumulate(rows["ts"])
+    rows["instrument"] = 0
+    return rows
+
+
+def frame(row: np.void, native: str = "AAAUSDT") -> bytes:
+    """Return the frame of a trade."""
+    price, size = f"{float(row['price']):.2f}", f"{float(row['size']):.3f}"
+    return tapes.agg_trade(native, int(row["trade_id"]), int(row["ts"]) // 1000, price, size, seller=bool(row["side"] < 0))
+
+
+def journal(rows: Rows, delays_us: np.ndarray, beats_until: int, native: str = "AAAUSDT") -> list[tapes.Line]:
+    """Return what a recorder writes of trades that arrive so long after they were made, with a heartbeat each second."""
+    arrivals = [(int(row["ts"]) + int(delay), Kind.FRAME, frame(row, native)) for row, delay in zip(rows, delays_us, strict=True)]
+    begin = int(rows["ts"][0]) // BEAT_US * BEAT_US
+    beats = [(at, Kind.HEARTBEAT, b"") for at in range(begin, beats_until, BEAT_US)]
+    return [(us * 1000, kind, body) for us, kind, body in sorted([*beats, *arrivals], key=lambda line: line[0])]
+
+
+def streamed(lake: Path, lines: list[tapes.Line], kernels: Kernels = tapes.KERNELS, *, cut: int = 2000) -> Lake:
+    """Run records through the live computation, into a lake."""
+    opened = Lake(lake)
+    opened.create()
+    engine = tapes.journal_engine(kernels, begun=False)
+    engine.seeds = None
+    engine.settle(kernels, lines[0][0])
+    staging = Staging(opened, "main.0", {}, None)
+    for batch in tapes.batches(lines, range(cut, len(lines), cut)):
+        for table, rows in engine.feed(batch).tables:
+            staging.add(table, rows)
+        staging.snapshot("minute")
+        staging.publish()
+    return opened

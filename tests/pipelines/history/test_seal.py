@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from pipelines.history.seal import seal
 from pipelines.history.stale import is_current, stale, unsealed
 from pipelines.history.stored_day import stored_day
