@@ -11,12 +11,13 @@ import polars as pl
 
 from pipelines.history.day import Day
 from pipelines.history.stale import is_finished, stale, unsealed
+from pipelines.history.stored_files import is_sealed
 from pipelines.seed import REACH
 from pipelines.store import LakeError
 from pipelines.store.lake import Lake
 
-READ_LATER = frozenset({"trades", "bars", "vpin", "features", "news"})
-"""Tables of which a date reads rows of up to `REACH` earlier dates; and `seals`, which are kept for ever."""
+READ_LATER = frozenset({"trades", "bars", "vpin", "features", "news", "coverage"})
+"""Tables of which a date, or its seal, reads rows of up to `REACH` earlier dates; and `seals`, which are kept for ever."""
 
 DATE = dt.timedelta(1)
 
@@ -54,10 +55,13 @@ class Needs(NamedTuple):
         Days whose rows may be read or made again, and why.
     reading : dict of date to str
         Dates that are being made, at any venue, and by whom; they may read what earlier dates hold.
+    compared : collection of (table, Day)
+        What a seal of a later date is held against to see whether it still holds (`history.earlier`).
     """
 
     open: Mapping[Day, str]
     reading: Mapping[dt.date, str]
+    compared: Collection[tuple[str, Day]] = ()
 
 
 def plan(shares: Collection[Share], needs: Needs, limits: Mapping[str, int], today: dt.date) -> Plan:
@@ -93,6 +97,8 @@ def _reason(share: Share, needs: Needs) -> str:
     day = share.day
     if day in needs.open:
         return needs.open[day]
+    if (share.table, day) in needs.compared:
+        return "a seal of a later date depends on its files"
     if share.table not in READ_LATER:
         return ""
     for days in range(1, REACH + 1):
@@ -134,7 +140,18 @@ def needs(lake: Lake, today: dt.date) -> Needs:
             if day in covered and not is_finished(lake, day):
                 found[day] = "the flow has not passed it"
                 reading[day.date] = f"shard {shard} stands there"
-    return Needs(found, reading)
+    return Needs(found, reading, _compared(lake))
+
+
+def _compared(lake: Lake) -> set[tuple[str, Day]]:
+    """Return the bars that no seal wrote, within reach of a date that has trades and may be sealed."""
+    trading = {share.day for share in shares(lake, "trades")}
+    unsealed_bars = [s.day for s in shares(lake, "bars") if not all(map(is_sealed, s.files))]
+    return {
+        ("bars", day)
+        for day in unsealed_bars
+        if any(day._replace(date=day.date + n * DATE) in trading for n in range(1, REACH + 1))
+    }
 
 
 def sealed_through(needs: Needs, venues: Collection[str], first: dt.date) -> dt.date | None:

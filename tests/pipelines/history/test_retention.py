@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipelines.history import retention
 from pipelines.history.day import Day
 from pipelines.history.retention import READ_LATER, Needs, Share, needs, plan, sealed_through, shares
-from pipelines.market import COVERAGE, DAY_US, GAPS, TABLES, TRADES
+from pipelines.market import BARS, COVERAGE, DAY_US, GAPS, TABLES, TRADES
 from pipelines.seed import REACH, Seeds
 from pipelines.settings import Kernels
 from pipelines.store.lake import Lake
@@ -32,14 +32,14 @@ def share(table: str, age: int, venue: str = "demo") -> Share:
     return Share(table, Day(TODAY - dt.timedelta(age), venue), (f"{table}-{age}",), 10, 1000)
 
 
-def ages(found: list[Share]) -> list[int]:
+def ages_of(found: list[Share]) -> list[int]:
     return [(TODAY - s.day.date).days for s in found]
 
 
 def test_what_is_past_its_limit_goes_and_the_rest_is_not_mentioned() -> None:
     held = [share("quotes", age) for age in range(5)] + [share("book", 9), share("inputs", 99)]
     made = plan(held, Needs({}, {TODAY: "today"}), {"quotes": 2, "book": 9}, TODAY)
-    assert ages(made.goes) == [4, 3], "today and two dates before are kept"
+    assert ages_of(made.goes) == [4, 3], "today and two dates before are kept"
     assert made.stays == []
 
 
@@ -63,7 +63,7 @@ def test_today_reads_earlier_dates_of_tables_that_seed_and_of_no_others() -> Non
 
 def test_another_venue_needs_nothing_of_this_one() -> None:
     needed = Needs({Day(TODAY - dt.timedelta(50), "okx"): "an open gap"}, {})
-    assert ages(plan([share("bars", 50), share("bars", 60)], needed, {"bars": 1}, TODAY).goes) == [60, 50]
+    assert ages_of(plan([share("bars", 50), share("bars", 60)], needed, {"bars": 1}, TODAY).goes) == [60, 50]
 
 
 venue = st.sampled_from(["demo", "okx"])
@@ -122,7 +122,7 @@ def test_dates_read_no_other_table_of_earlier_dates(tmp_path: Path) -> None:
         lake.commit(name, "x", 1, lake.stage(name, made, "x-1", {}))
     lake.asked = set()
     assert Seeds(lake, begin).plant(tapes.signals(Kernels(), complete=True), 0)
-    assert lake.asked == READ_LATER - {"news"} | {"seals"}
+    assert lake.asked == READ_LATER - {"news", "coverage"} | {"seals"}
 
 
 @pytest.fixture
@@ -167,6 +167,22 @@ def test_needs_are_those_of_flow_seals_and_ledger(lake: Lake, monkeypatch: pytes
         Day(dates[6], "demo"): "not sealed yet",
     }
     assert needed.reading == {TODAY: "today", dates[-2]: "shard main stands there"}
+    assert needed.compared == set()
+
+
+def test_bars_that_a_later_seal_is_compared_with_stay(lake: Lake) -> None:
+    """Bars of a load have no digest of their own: their files' names stand for them."""
+    ages = {"load": (60, 50), "seal.x": (55,)}
+    for writer, days in ages.items():
+        for age in days:
+            made = rows(BARS, 2, day=TODAY - dt.timedelta(age))
+            lake.commit("bars", f"{writer}/{age}", 0, lake.stage("bars", made, f"{writer}-{age:08d}", {}))
+    put(lake, TRADES, rows(TRADES, 2, day=TODAY - dt.timedelta(52)))
+    needed = needs(lake, TODAY)
+    assert needed.compared == {("bars", Day(TODAY - dt.timedelta(60), "demo"))}
+    made = plan(shares(lake, "bars"), needed._replace(open={}), {"bars": 1}, TODAY)
+    assert ages_of(made.goes) == [55, 50]
+    assert [kept.reason for kept in made.stays] == ["a seal of a later date depends on its files"]
 
 
 def test_a_journal_is_sealed_up_to_the_first_open_date_that_it_holds() -> None:
