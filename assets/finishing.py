@@ -101,7 +101,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
     ArchiveError, SourceError, LakeError, ValueError
         As `fetch_day` and `seal`.
     """
-    sealed = _sealed(at.lake, day)
+    sealed = seals_of(at.lake, day)
     recorded = _recorded(at.lake, day, sealed)
     wanted = _wanted(at, day, ask, recorded, sealed)
     if not (ask.force or ask.repair) and _is_complete(at, day, wanted, sealed):
@@ -175,8 +175,8 @@ def _wanted(at: House, day: Day, ask: Ask, recorded: set[str], sealed: Seals) ->
     return {normalised(at.lake, day.venue, symbol) for symbol in symbols}
 
 
-def normalised(lake: Lake, venue: str, symbol: str) -> str:
-    """Return our name of a symbol: as the venue has described it, else by the form of its own name.
+def normalised(lake: Lake | None, venue: str, symbol: str) -> str:
+    """Return our name of a symbol: as the venue has described it in the lake, if any, else by the form of its own name.
 
     Raises
     ------
@@ -184,9 +184,12 @@ def normalised(lake: Lake, venue: str, symbol: str) -> str:
         If it cannot be told.
     """
     typed = symbol.strip().upper()
-    here = pl.col("venue") == venue, (pl.col("symbol") == typed) | (pl.col("native").str.to_uppercase() == typed)
-    known = lake.table("instruments").filter(*here).select(pl.col("symbol").first()).collect()
-    return str(known.item()) if known.height and known.item() else venue_named(venue).guess(symbol).symbol
+    if lake is not None:
+        here = pl.col("venue") == venue, (pl.col("symbol") == typed) | (pl.col("native").str.to_uppercase() == typed)
+        known = lake.table("instruments").filter(*here).select(pl.col("symbol").first()).collect()
+        if known.height and known.item():
+            return str(known.item())
+    return venue_named(venue).guess(symbol).symbol
 
 
 def _recorded(lake: Lake, day: Day, sealed: Seals) -> set[str]:
@@ -196,8 +199,8 @@ def _recorded(lake: Lake, day: Day, sealed: Seals) -> set[str]:
     return set(trades.collect()["symbol"]) - archived
 
 
-def _sealed(lake: Lake, day: Day) -> Seals:
-    """Return the newest seal of each symbol."""
+def seals_of(lake: Lake, day: Day) -> Seals:
+    """Return the newest seal of each symbol of a day."""
     seals = lake.table("seals", date=day.date).filter(pl.col("venue") == day.venue).collect()
     return {row["symbol"]: row for row in seals.iter_rows(named=True)}
 

@@ -1,15 +1,18 @@
 """Finished days as assets: `trades` and the five tables of signals made of it, by date and venue, in one pass that seals them."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 
 import dagster as dg
+import msgspec
 from pydantic import Field
 
 from assets import figures, soundness
-from assets.finishing import Ask, House, Outcome, finish_all, house, retry
+from assets.finishing import Ask, House, Outcome, Seals, finish_all, house, retry, seals_of
 from assets.live import column_schema
 from assets.partitions import DAYS, day_of, key_of
 from pipelines.history.day import Day
+from pipelines.history.differences import UNEXPLAINED
 from pipelines.history.seal import Sealed
 from pipelines.market import TABLES
 from pipelines.settings import Settings
@@ -123,9 +126,10 @@ def _events(context: dg.AssetExecutionContext, at: House, outcome: Outcome) -> I
         context.log.error("%s: %s", outcome.day, outcome.error)
         return
     context.log.info("%s: %s", outcome.day, outcome.status)
+    seals = seals_of(at.lake, outcome.day)
     for name in SEALED:
         yield materialization(at, outcome.day, name, outcome.sealed)
-        yield from evaluations(at, outcome.day, name, outcome.sealed)
+        yield from evaluations(at, outcome.day, name, seals)
 
 
 def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) -> dg.AssetMaterialization:
@@ -137,8 +141,8 @@ def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) 
     return dg.AssetMaterialization(name, partition=key_of(day), description=None if sealed else "complete before", metadata=told)
 
 
-def evaluations(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the checks of one table of a finished day; that against the stream only where it was sealed just now."""
+def evaluations(at: House, day: Day, name: str, seals: Seals) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield the checks of one table of a finished day; that against the stream only where the stream recorded it."""
     paths = [path for path, file in at.lake.live(name).items() if (file.date, file.venue) == (str(day.date), day.venue)]
     verdict = soundness.examine(at.lake.latest(name), name, paths)
     told = "; ".join(f"{fault}: {n:,}" for fault, n in verdict.faults.items())
@@ -150,25 +154,29 @@ def evaluations(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) -> I
         description=told or f"{verdict.rows:,} rows in {verdict.files} files",
         metadata={"rows": verdict.rows, "faulty_rows": sum(verdict.faults.values())},
     )
-    if counts := [counted for one in sealed for counted in _counts(one.differences.get(name, {}))]:
-        unexplained = sum(n for kind, n in counts if "unexplained" in kind)
-        different = [f"{kind}: {n:,}" for kind, n in counts if kind != "equal" and n]
+    if counts := _differences(seals, name):
+        different = [f"{kind}: {n:,}" for kind, n in counts.items() if kind != "equal"]
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(name),
             check_name="equals_live",
             partition=key_of(day),
-            passed=not unexplained,
+            passed=not any(UNEXPLAINED in kind for kind in counts),
             description="; ".join(different) or "every row is as the stream wrote it",
-            metadata={kind.replace(" ", "_"): n for kind, n in counts},
+            metadata={kind.replace(" ", "_"): n for kind, n in counts.items()},
         )
 
 
-def _counts(differences: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, int]]:
-    for kind, found in differences.items():
-        if isinstance(found, Mapping):
-            yield from _counts(found, f"{prefix}{kind} ")
-        elif isinstance(found, int):
-            yield f"{prefix}{kind}", found
+def _differences(seals: Seals, name: str) -> Counter[str]:
+    """Return how many rows of a table are equal to those of the stream, and how many differ why; nothing if none were live."""
+    counts: Counter[str] = Counter()
+    for row in seals.values():
+        told = msgspec.json.decode(row["details"] or "{}").get("tables", {}).get(name, {})
+        for kind, found in told.items():
+            if isinstance(found, int):
+                counts[kind] += found
+            elif isinstance(found, dict):
+                counts.update({f"{kind} {reason}": n for reason, n in found.items() if isinstance(n, int)})
+    return +counts
 
 
 def _failure(failed: list[Outcome], count: int, ask: Ask) -> dg.Failure:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from assets.finishing import Ask, House, Outcome
+    from assets.finishing import Ask, Outcome
     from pipelines.history.day import Day
 
 ROUNDS = 3
@@ -67,11 +67,10 @@ def backfill(
     from pipelines.history.day import Day
 
     chosen = settings(demo=demo)
-    at = finishing.house(chosen, lake)
     names = tuple(name.strip() for text in symbols or () for name in text.split(",") if name.strip())
-    _check(at, venue, names)
-    ask = finishing.Ask(names, archive=archive, repair=repair, force=force)
+    _check(lake or chosen.lake_root, venue, names)
     days = [Day(date, venue) for date in _dates(first, last, dates)]
+    ask, at = finishing.Ask(names, archive=archive, repair=repair, force=force), finishing.house(chosen, lake)
     _end(_done(days, partial(finishing.finish_all, at, days, ask), json=json), ask, json=json)
 
 
@@ -105,15 +104,22 @@ def seal(
     _end([found[day] for day in sorted(found)], ask, json=json)
 
 
-def _check(at: House, venue: str, symbols: Sequence[str]) -> None:
+def _check(root: str, venue: str, symbols: Sequence[str]) -> None:
     """Refuse what no day could be finished with."""
     from assets.finishing import normalised
+    from pipelines.store.lake import Lake, LakeError
     from pipelines.venues import venue as venue_named
 
+    lake = Lake(root)
+    try:
+        lake.require()
+        known: Lake | None = lake
+    except LakeError:
+        known = None
     try:
         venue_named(venue)
         for symbol in symbols:
-            normalised(at.lake, venue, symbol)
+            normalised(known, venue, symbol)
     except ValueError as error:
         raise Refusal(str(error), status=2) from None
 
