@@ -282,6 +282,9 @@ class Settings(BaseSettings):
     endpoints: dict[str, str] = Field(
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
+    archives: dict[Annotated[str, AfterValidator(_venue)], str] = Field(
+        default_factory=dict, description="venue: base URL of a mirror of its archive of trades, or a folder that holds its files"
+    )
     kernels: Kernels = Kernels()
     rules: Path = Field(Path("rules.yaml"), description="file of your own rules, read again when it changes; docs/rules.md")
     ports: Ports = Ports()
