@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field
 
 from assets import figures, soundness
-from assets.finishing import Ask, House, Outcome, Seals, finish_all, house, retry, seals_of
+from assets.finishing import Ask, House, Outcome, Seals, Watch, finish_all, house, retry, seals_of
 from assets.live import column_schema
 from assets.partitions import DAYS, day_of, key_of
 from pipelines.history.day import Day
@@ -74,7 +74,7 @@ def history_assets(settings: Settings) -> dg.AssetsDefinition:
         days = [day_of(key) for key in context.partition_keys]
         outcomes, at = [], house(settings)
         known = context.instance.get_materialized_partitions(dg.AssetKey("trades"))
-        for outcome in finish_all(at, days, ask, lambda day, told: context.log.debug("%s: %s", day, told)):
+        for outcome in finish_all(at, days, ask, _tell(context)):
             outcomes.append(outcome)
             if outcome.status != "complete" or key_of(outcome.day) not in known:
                 yield from _events(context, at, outcome)
@@ -118,6 +118,19 @@ def _check_specs() -> Iterator[dg.AssetCheckSpec]:
             partitions_def=DAYS,
             description="Every difference from what the stream wrote is explained: late, repaired, closed by clock, tie ...",
         )
+
+
+def _tell(context: dg.AssetExecutionContext) -> Watch:
+    """Return what logs each step once: every line that is logged is kept in Dagster's database."""
+    told: set[tuple[Day, str]] = set()
+
+    def tell(day: Day, text: str) -> None:
+        step = day, text.partition(",")[0]
+        if step not in told:
+            told.add(step)
+            context.log.debug("%s: %s", *step)
+
+    return tell
 
 
 def _events(context: dg.AssetExecutionContext, at: House, outcome: Outcome) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from pipelines.history.repair import MISSING
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake, LakeError
 
+TRADES = dg.AssetKey("trades")
 AT_ONCE = 31
 """Runs of a venue that one tick asks for."""
 REPAIR_DAYS = 14
@@ -108,7 +109,8 @@ def _files(lake: Lake, day: Day) -> Iterator[str]:
 
 
 def _busy(instance: dg.DagsterInstance) -> set[str]:
-    """Return the venues of which days are being finished."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=finish_days.name, statuses=UNFINISHED))
-    keys = [run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start") for run in runs]
+    """Return the venues of which days are being finished, by a job or from the page of an asset."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    ours = [r for r in runs if r.job_name == finish_days.name or TRADES in (r.asset_selection or ())]
+    keys = [run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start") for run in ours]
     return {day_of(key).venue for key in keys if key}
