@@ -6,6 +6,7 @@ import warnings
 import dagster as dg
 
 from assets import retention, sealing, slack
+from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
 from assets.compaction import compaction
 from assets.failures import failures
@@ -27,9 +28,10 @@ defs = dg.Definitions(
         history_assets(_settings),
         compaction(_settings),
         *retention.retention_assets(_settings),
+        backtest_asset(_settings),
     ],
     asset_checks=[live_checks],
-    jobs=[upkeep, sealing.finish_days, retention.hourly, retention.removal],
+    jobs=[upkeep, backtest, sealing.finish_days, retention.hourly, retention.removal],
     schedules=[daily_upkeep, *retention.schedules],
     sensors=[
         live_tables,

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +16,13 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import market, tape
-from pipelines.research.backtest import rows, trades
+from pipelines.research.backtest import report, rows, trades
 from pipelines.research.backtest.generated import Generated
 from pipelines.research.backtest.judge import Asked, Judged, judge
 from pipelines.research.backtest.trades import Instrument, Tape, Trades
 from pipelines.settings import Kernels
 from pipelines.signals import Signals
-from pipelines.store.lake import Lake
+from pipelines.store.lake import Lake, LakeError
 
 PIECE = 200_000
 """Trades that detectors are fed at once."""
@@ -152,3 +153,45 @@ def commit(lake: Lake, made: Backtest) -> None:
     if lake.version("backtests", name) is None:
         table = rows.rows(made.asked, made.judged, made.generated)
         lake.commit("backtests", name, 0, lake.stage("backtests", table, name, {"source": "backtest"}))
+
+
+def instruments(lake: Lake, venue: str, symbols: list[str], first: dt.date, last: dt.date) -> tuple[Instrument, ...]:
+    """Return the instruments as tables name them.
+
+    Raises
+    ------
+    BacktestError
+        If the lake has no trades of one on these dates.
+    """
+    found = []
+    for symbol in symbols:
+        try:
+            frame = lake.table("trades", symbol=symbol, venue=venue, start=str(first), end=str(last + dt.timedelta(days=1)))
+            row = frame.select("venue", "symbol").head(1).collect()
+        except LakeError as error:
+            raise BacktestError(f"{error}; {_fetch(venue, symbol, first, last)}") from None
+        if row.is_empty():
+            raise BacktestError(f"no trades of {symbol} at {venue} from {first} to {last}; {_fetch(venue, symbol, first, last)}")
+        found.append(Instrument(*row.row(0)))
+    return tuple(found)
+
+
+def _fetch(venue: str, symbol: str, first: dt.date, last: dt.date) -> str:
+    return f"`tapeflow backfill --venue {venue} --symbols {symbol} --from {first} --to {last}` fetches them"
+
+
+def save(made: Backtest, folder: Path) -> Path:
+    """Write report and plots into `folder/<run>`; return the report's path."""
+    into = folder / made.run
+    into.mkdir(parents=True, exist_ok=True)
+    plots = report.pictures(made.judged)
+    for name, svg in plots.items():
+        (into / f"{name}.svg").write_text(svg, encoding="utf-8")
+    path = into / "report.md"
+    path.write_text(written(made, {name: f"{name}.svg" for name in plots}), encoding="utf-8")
+    return path
+
+
+def written(made: Backtest, addresses: dict[str, str]) -> str:
+    """Return the report; `addresses` of the plots as `report.report` takes them."""
+    return report.report(made.asked, made.judged, made.generated, made.run, made.seconds, addresses)

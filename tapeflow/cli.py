@@ -10,6 +10,7 @@ from tapeflow import journal_command
 from tapeflow.commands import (
     Refusal,
     app,
+    backtest,
     demo,
     doctor,
     history,
@@ -25,6 +26,7 @@ from tapeflow.commands import (
 )
 
 __all__ = [
+    "backtest",
     "demo",
     "doctor",
     "history",

@@ -29,7 +29,7 @@ CALM_TRADES = (1_000_000, 150_000, 350_000)
 SPAN_TRADES = (2_000_000, 1_000_000, 1_000_000)
 """Trades a day: on the dates before those that are asked about, and on them."""
 RUNS_A_DAY = 400
-"""Runs of trades a day that share a leaning to one side."""
+"""Runs of trades on a usual day that share a leaning to one side; of the same length on busy ones, or VPIN would know them."""
 LEANING, LASTING = 0.1, 0.9
 FALL, FALL_MINUTES, BEFORE_MINUTES = -0.09, 30, 240
 SOLD = 0.9
@@ -83,11 +83,12 @@ class Generated(NamedTuple):
         which = self.symbols.index(instrument.symbol) % len(PRICES)
         key = zlib.crc32(instrument.symbol.encode())
         dates = self.dates()
+        run = max(1, round(CALM_TRADES[which] * self.scale / RUNS_A_DAY))
         path = self._path(which, np.random.default_rng([self.seed, key]))
         before = float(np.log(PRICES[which]))
         for k, date in enumerate(dates):
             rng = np.random.default_rng([self.seed, key, (date - EPOCH).days])
-            yield date, _trades(rng, date, before, path.logs[k], path.counts[k], path.sold[k], which)
+            yield date, _trades(rng, date, before, path.logs[k], path.counts[k], path.sold[k], which, run)
             before = float(path.logs[k, -1])
 
     def _path(self, which: int, rng: np.random.Generator) -> Path:
@@ -132,6 +133,7 @@ def _trades(
     counts: np.ndarray[tuple[int], np.dtype[np.int64]],
     sold: np.ndarray[tuple[int], np.dtype[np.bool_]],
     which: int,
+    run: int,
 ) -> Trades:
     """Return the trades of a date: evenly over each minute, prices on the way from its begin to its end."""
     n = int(counts.sum())
@@ -145,8 +147,8 @@ def _trades(
     digits = len(f"{tick:g}") - 2
     sizes = np.exp(rng.standard_normal(1 << 16) * 1.3) * 400
     lots = 1 + sizes[rng.integers(0, 1 << 16, n, np.uint16)].astype(np.int64)
-    leaning = 0.5 + LEANING * _autoregressive(rng, RUNS_A_DAY, LASTING)
-    buys = np.clip(leaning, 0.05, 0.95)[np.arange(n) * RUNS_A_DAY // max(n, 1)]
+    leaning = 0.5 + LEANING * _autoregressive(rng, n // run + 1, LASTING)
+    buys = np.clip(leaning, 0.05, 0.95)[np.arange(n) // run]
     buys[sold[minute]] = 1 - SOLD
     sides = np.where(rng.random(n, np.float32) < buys, 1, -1).astype(np.int8)
     return Trades(times, np.round(np.rint(prices / tick) * tick, digits), lots, places, sides, np.empty(0, np.int64))

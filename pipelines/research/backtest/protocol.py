@@ -26,6 +26,8 @@ STEP_US = FIVE_US
 BUCKETS_A_DAY = (25, 50, 100)
 LENGTHS = (25, 50, 100)
 """V is the average daily volume by the first; a window has the second of buckets."""
+MOST_A_DAY, LONGEST = 500, 500
+"""Of a grid that is asked for."""
 STARTS = 20
 STARTS_SEED = 20_221_102
 PAST_VALUES, LEAST_VALUES = 1500, 250
@@ -65,6 +67,25 @@ class Grid(NamedTuple):
     def cells(self) -> list[Cell]:
         """Return every cell: by V, n, then start."""
         return [Cell(v, n, s) for v in self.v for n in self.n for s in range(self.starts + 1)]
+
+
+def grid(text: str) -> Grid:
+    """Return the grid that a text like `25,50,100/50/5` stands for: buckets a day, windows, random starts.
+
+    Raises
+    ------
+    ValueError
+        If it stands for none; the message says how it is written.
+    """
+    parts = [part.split(",") for part in text.split("/")]
+    if len(parts) != 3 or not all(number.strip().isdigit() for part in parts for number in part):
+        raise ValueError(f"{text!r} is no grid; write buckets a day, windows and random starts like 25,50,100/50/5")
+    v, n, (count, *more) = (tuple(int(number) for number in part) for part in parts)
+    if more or not (1 <= min(v) <= max(v) <= MOST_A_DAY and 1 <= min(n) <= max(n) <= LONGEST and count <= STARTS):
+        raise ValueError(
+            f"{text!r}: up to {MOST_A_DAY} buckets a day, windows of 1 to {LONGEST}, and one number up to {STARTS} of starts"
+        )
+    return Grid(tuple(sorted({*v})), tuple(sorted({*n})), count)
 
 
 def starts(count: int = STARTS) -> npt.NDArray[np.float64]:
