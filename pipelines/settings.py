@@ -27,8 +27,10 @@ from pipelines.retention_settings import Retention
 CONFIG = "tapeflow.yaml"
 VENUES = (
     *("binance-spot", "binance-usdm", "binance-coinm", "okx", "bybit-spot", "bybit-linear", "bybit-inverse"),
-    *("coinbase", "coinbase-advanced", "kraken", "demo"),
+    *("coinbase", "coinbase-advanced", "kraken", "demo", "ftx"),
 )
+CLOSED = ("ftx",)
+"""Venues of which there are only files."""
 _VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
 _COUNT = r"[1-9]\d{0,8}"
 _AMOUNT = r"\d{1,15}(\.\d{1,8})?"
@@ -101,6 +103,12 @@ def _venue(name: str) -> str:
     if name in VENUES:
         return name
     raise ValueError(f"unknown venue {name!r}; use {', '.join(VENUES)}")
+
+
+def _open_venue(name: str) -> str:
+    if name in CLOSED:
+        raise ValueError(f"{name} has closed and cannot be recorded; its files go into a folder: archives.{name}")
+    return _venue(name)
 
 
 def _vpin(name: str) -> str:
@@ -276,7 +284,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="folder of journal, lake, recovery store, Dagster home and logs")
     lake: str | None = Field(None, description="path or s3:// URL; default <data>/lake")
     shard: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    venues: dict[Annotated[str, AfterValidator(_venue)], Venue] = Field(
+    venues: dict[Annotated[str, AfterValidator(_open_venue)], Venue] = Field(
         default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))}
     )
     endpoints: dict[str, str] = Field(

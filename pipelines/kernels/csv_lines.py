@@ -29,32 +29,12 @@ LINE = np.dtype(
 )
 """A trade on its way from a file: what `tape.ROW` holds of it, in half the space."""
 
-CODES: Final = {
-    name: code
-    for code, name in enumerate(
-        (
-            "id",
-            "number",
-            "price",
-            "size",
-            "first",
-            "last",
-            "time",
-            "seconds",
-            "received",
-            "",
-            "uuid",
-            "seller",
-            "side",
-            "symbol",
-            "best",
-        )
-    )
-}
+_NUMBERS: Final = ("id", "number", "price", "size", "first", "last", "time", "seconds", "received")
+_WORDS: Final = ("", "uuid", "seller", "side", "symbol", "best", "iso")
+CODES: Final = {name: code for code, name in enumerate(_NUMBERS + _WORDS)}
 """Numbers of the columns of `csv_trades.Layout`."""
-_ID, _NUMBER, _PRICE, _SIZE, _FIRST, _LAST, _TIME, _SECONDS, _RECEIVED, _UNUSED, _UUID, _SELLER, _SIDE, _SYMBOL, _BEST = (
-    CODES.values()
-)
+_ID, _NUMBER, _PRICE, _SIZE, _FIRST, _LAST, _TIME, _SECONDS, _RECEIVED = range(len(_NUMBERS))
+_UNUSED, _UUID, _SELLER, _SIDE, _SYMBOL, _BEST, _ISO = range(len(_NUMBERS), len(CODES))
 
 _EARLIEST = 1_262_304_000_000_000
 _LATEST = 4_102_444_800_000_000
@@ -64,7 +44,7 @@ _MOST = 10**15
 _EXACT = 1 << 53
 _TENS = np.array([10.0**e for e in range(19)])
 _TRUE, _FALSE, _NEITHER = 1, 0, -1
-_COMMA, _LF, _CR, _POINT, _HASH = 44, 10, 13, 46, 35
+_COMMA, _LF, _CR, _POINT, _HASH, _DASH, _COLON, _TEE, _ZULU, _PLUS = 44, 10, 13, 46, 35, 45, 58, 84, 90, 43
 
 
 @njit(cache=True)
@@ -183,6 +163,43 @@ def _uuid(data, begin, end):
 
 
 @njit(cache=True)
+def _digits(data, begin, count):
+    """Return the number that so many digits are; below zero if they are none."""
+    value = np.int64(0)
+    for k in range(begin, begin + count):
+        digit = np.int64(data[k]) - 48
+        value = value * 10 + digit if 0 <= digit <= 9 else np.int64(-(10**9))
+    return value
+
+
+@njit(cache=True)
+def _iso(data, begin, end):
+    """Return a UTC time like `2022-11-09T10:00:00.123456+00:00` in us since 1970; -1 if it is none."""
+    zone = 1 if data[end - 1] == _ZULU else 6 if end - begin > 25 and data[end - 6] == _PLUS else 0
+    places = end - begin - zone - 20
+    if zone == 0 or not (places == -1 or 1 <= places <= 6):
+        return np.int64(-1)
+    marks = data[begin + 4] == _DASH and data[begin + 7] == _DASH and data[begin + 10] == _TEE
+    marks = marks and data[begin + 13] == _COLON and data[begin + 16] == _COLON
+    if zone == 6:
+        marks = marks and data[end - 3] == _COLON and _digits(data, end - 5, 2) == 0 and _digits(data, end - 2, 2) == 0
+    fraction = np.int64(0)
+    if places > 0:
+        marks = marks and data[begin + 19] == _POINT
+        fraction = _digits(data, begin + 20, places) * 10 ** (6 - places)
+    year, month, day = _digits(data, begin, 4), _digits(data, begin + 5, 2), _digits(data, begin + 8, 2)
+    hour, minute, second = _digits(data, begin + 11, 2), _digits(data, begin + 14, 2), _digits(data, begin + 17, 2)
+    if not marks or year < 2000 or not 1 <= month <= 12 or not 1 <= day <= 28 + (month != 2) * 2 or fraction < 0:
+        return np.int64(-1)  # the rare ends of months are left to the calendar
+    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
+        return np.int64(-1)
+    of_march = (month + 9) % 12  # days since 1970 of the civil calendar, years beginning in March
+    era_year = year - (month <= 2)
+    days = 365 * era_year + era_year // 4 - era_year // 100 + era_year // 400 + (153 * of_march + 2) // 5 + day - 719_469
+    return ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + fraction
+
+
+@njit(cache=True)
 def _is(data, begin, end, text):
     """Whether a cell is this text."""
     same, k = end - begin == text.size, 0
@@ -250,6 +267,8 @@ def _word(data, at, code, symbol, row):
     elif code == _SYMBOL:
         mine = _is(data, begin, end, symbol)
         good = mine or _is_name(data, begin, end)
+    elif code == _ISO:
+        row.ts = _iso(data, begin, end)
     elif code == _BEST:
         good = _truth(data, begin, end) != _NEITHER
     return at, good, mine

@@ -19,6 +19,7 @@ import pyarrow.csv as pcsv
 from pipelines.tape import Decoded
 from pipelines.venues import trade_ids
 from pipelines.venues.columns import Ints, Refused, Tape, Trades, build, nanoseconds
+from pipelines.venues.times import all_rfc3339_us
 
 _INT: Final = rb"-?(?:[0-9]{1,18}|[1-8][0-9]{18})"
 _TEXT: Final = rb"[ -~]*"
@@ -33,6 +34,7 @@ _CELLS: Final = {
     "last": _INT,
     "time": _INT,
     "seconds": rb"[0-9]{1,10}(?:\.[0-9]{1,9})?",
+    "iso": rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|\+00:00)",
     "received": _INT,
     "seller": _BOOL,
     "best": _BOOL,
@@ -42,7 +44,7 @@ _CELLS: Final = {
 }
 """What a cell must be, by column."""
 _SCIENTIFIC = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | dict.fromkeys(
+_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "iso", "side", "symbol"), pa.string()) | dict.fromkeys(
     ("seller", "best"), pa.bool_()
 )
 
@@ -55,7 +57,7 @@ class Layout(NamedTuple):
     tape : {'agg', 'fill'}
     columns : tuple of str
         Of `id` (or `uuid`, or `number`: of the line, from 1 each day), `price`, `size`, `first` and `last` (fills of an
-        aggregate), `time` (or `seconds`, with a fraction), `received`, `seller` (the seller was the taker), `side` (of
+        aggregate), `time` (or `seconds`, with a fraction, or `iso`), `received`, `seller` (the seller was the taker), `side` (of
         the taker: buy or sell), `symbol`, `best` (a flag); what the empty hold may be anything.
     header : bytes
         What the first line may be.
@@ -171,7 +173,7 @@ def _fits(table: pa.Table, name: str) -> bool:
         return bool((values >= 0).all() and (name == "id" or (values < 10**9).all()))
     if name in {"side", "symbol"}:
         return all(re.fullmatch(_CELLS[name], text.encode()) for text in table[name].unique().to_pylist())
-    if name in {"uuid", "seconds"}:
+    if name in {"uuid", "seconds", "iso"}:
         return bool(pc.all(pc.match_substring_regex(table[name], f"^(?:{_CELLS[name].decode()})$")).as_py())
     return True
 
@@ -202,6 +204,8 @@ def _times(table: pa.Table) -> Ints:
     if "time" in table.column_names:
         times: Ints = table["time"].to_numpy()
         return times
+    if "iso" in table.column_names:
+        return all_rfc3339_us(table["iso"].to_pylist())
     seconds = pc.cast(table["seconds"], pa.float64()).to_numpy()
     us: Ints = np.rint(seconds * 1e6).astype(np.int64)  # a double tells a quarter of a microsecond apart until 2106
     return us

@@ -128,3 +128,13 @@ def zipped(name: str, content: bytes) -> bytes:
 def gzipped(content: bytes) -> bytes:
     """Return the same bytes for the same content."""
     return gzip.compress(content, mtime=0)
+
+
+def ftx(trades: Sequence[Made]) -> bytes:
+    """Return what FTX's REST answered, as CSV."""
+    moments = (dt.datetime.fromtimestamp(t.us / 1e6, dt.UTC).isoformat() for t in trades)
+    lines = (
+        f"{t.id},{t.price},{t.size},{'sell' if t.sell else 'buy'},False,{moment}\n"
+        for t, moment in zip(trades, moments, strict=True)
+    )
+    return b"id,price,size,side,liquidation,time\n" + "".join(lines).encode()

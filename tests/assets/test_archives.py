@@ -316,3 +316,15 @@ def test_a_damaged_file_in_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / f"BTCUSDT-aggTrades-{DATE}.zip").write_bytes(packed(DAILY, days.agg(days.day()))[:-40])
     with pytest.raises(SourceError, match="damaged or cut short"):
         folder_day(tmp_path)
+
+
+def test_a_folder_of_ftx_files(tmp_path: Path) -> None:
+    """What tardis sold, and what REST answered as CSV, newest first; a trade in both is taken once."""
+    trades = days.day(n=60)
+    (tmp_path / f"ftx_trades_{DATE}_BTC-PERP.csv.gz").write_bytes(days.gzipped(days.tardis(trades[:40], "ftx", "BTC-PERP")))
+    (tmp_path / "btc_perp.csv").write_bytes(days.ftx(trades[30:][::-1]))
+    (tmp_path / f"ftx_trades_{DATE}_ETH-PERP.csv.gz").write_bytes(b"not looked at")
+    day = folder_day(tmp_path, "ftx", "BTC-PERP")
+    found = joined(list(day.pieces()))
+    check(found, trades)
+    assert (day.tape, day.duplicates, day.faults) == ("fill", 10, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.history.csv_file import CsvFile
 from pipelines.sources.tables import TARDIS
-from pipelines.venues import binance_archive, bybit_archive, csv_trades, okx_archive
+from pipelines.venues import binance_archive, bybit_archive, csv_trades, ftx, okx_archive
 from pipelines.venues.csv_trades import Layout
 
 T = 1_795_204_800_000
@@ -26,7 +27,9 @@ class Form(NamedTuple):
 
 
 OKX = okx_archive.layout_of(b"instrument_name,trade_id,side,price,size,created_time")
+FTX = ftx.layout_of(b"id,price,size,side,liquidation,time")
 assert OKX is not None
+assert FTX is not None
 FORMS = [
     Form("agg", binance_archive.LAYOUTS[1], b"3055120001,91231.4,0.42,7090110001,7090110009,1795204800005,true"),
     Form("spot agg", binance_archive.LAYOUTS[0], b"389,91250.10000000,0.01500000,562,564,1795204800012345,False,True"),
@@ -38,6 +41,7 @@ FORMS = [
     ),
     Form("bybit spot", bybit_archive.SPOT[0], b"1,1795204800020,91252.1,0.004,sell,1"),
     Form("okx", OKX, b"BTCUSDT,1988200101,buy,91233.1,12.5,1795204800008"),
+    Form("ftx", FTX, b"4900000001,16890.0,0.0123,buy,False,2022-11-09T10:00:00.123456+00:00"),
     Form("tardis", TARDIS, b"binance-futures,BTCUSDT,1582329602111000,1582329602418379,42377944,buy,9682,0.132"),
 ]
 NAMES = ["ts", "trade_id", "price", "size", "first_fill", "last_fill", "recv_ns", "frame", "side", "kind"]
@@ -50,6 +54,16 @@ CELLS = st.sampled_from(
         *(b"BTCUSDT", b"ETHUSDT", b"BTCUSD", UUID, UUID.upper(), UUID[:-1], UUID.replace(b"-", b"x"), b"\xff", b'"5"'),
         *(b"1795204800", b"1795204800.5", b"01795204800.5", b"1795204800.123456", b"1795204800.123456789", b"1795204800."),
         *(b"1795204800000", b"1795204800000000", b"1795204800000000000", b"1000", b"4102444800000", b"a" * 50),
+        *(b"2022-11-09T10:00:00Z", b"2022-11-09T10:00:00.1+00:00", b"2022-11-09T10:00:00.123456789Z", b"2022-02-29T00:00:00Z"),
+        *(b"2024-02-29T23:59:59.999999Z", b"2022-11-09 10:00:00Z", b"2022-11-09T10:00:00.Z", b"2022-11-09T24:00:00Z"),
+        *(
+            b"2022-11-09T10:00:00",
+            b"2022-11-09T10:00:00+01:00",
+            b"2022-13-09T10:00:00Z",
+            b"2022-1a-09T10:00:00Z",
+            b"Z",
+            b"+00:00",
+        ),
     ]
 )
 
@@ -103,3 +117,10 @@ def test_a_decimal_by_hand(text: str) -> None:
         assert (row["price"], row["size"], row["kind"]) == (float(text), float(text), 0)
     else:
         assert row["kind"] == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.datetimes(dt.datetime(2010, 1, 1), dt.datetime(2099, 12, 31)))  # noqa: DTZ001 - UTC is written behind it
+def test_times_as_text(moment: dt.datetime) -> None:
+    assert FTX is not None
+    both(FTX, f"1,1.5,2,buy,false,{moment.isoformat()}Z\n1,1.5,2,buy,false,{moment.isoformat()}+00:00\n".encode())
