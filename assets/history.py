@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field
 
 from assets import figures, soundness
-from assets.finishing import Ask, House, Outcome, Seals, Watch, finish_all, house, retry, seals_of
+from assets.finishing import RECORDED, Ask, House, Outcome, Seals, Watch, finish_all, house, retry, seals_of
 from assets.live import column_schema
 from assets.partitions import DAYS, day_of, key_of
 from pipelines.history.day import Day
@@ -47,6 +47,7 @@ class HistoryConfig(dg.Config):
 
 ARCHIVES = dg.AssetSpec(
     ARCHIVE,
+    partitions_def=DAYS,
     group_name="archive",
     kinds={"csv"},
     owners=["team:tapeflow"],
@@ -140,6 +141,8 @@ def _events(context: dg.AssetExecutionContext, at: House, outcome: Outcome) -> I
         return
     context.log.info("%s: %s", outcome.day, outcome.status)
     seals = seals_of(at.lake, outcome.day)
+    if fetched := sorted({str(row["source"]) for row in seals.values()} - {*RECORDED}):
+        yield dg.AssetMaterialization(ARCHIVE, partition=key_of(outcome.day), metadata={"files": "; ".join(fetched)})
     for name in SEALED:
         yield materialization(at, outcome.day, name, outcome.sealed)
         yield from evaluations(at, outcome.day, name, seals)
@@ -155,7 +158,7 @@ def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) 
 
 
 def evaluations(at: House, day: Day, name: str, seals: Seals) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the checks of one table of a finished day; that against the stream only where the stream recorded it."""
+    """Yield the checks of one table of a finished day."""
     paths = [path for path, file in at.lake.live(name).items() if (file.date, file.venue) == (str(day.date), day.venue)]
     verdict = soundness.examine(at.lake.latest(name), name, paths)
     told = "; ".join(f"{fault}: {n:,}" for fault, n in verdict.faults.items())
@@ -167,16 +170,16 @@ def evaluations(at: House, day: Day, name: str, seals: Seals) -> Iterator[dg.Ass
         description=told or f"{verdict.rows:,} rows in {verdict.files} files",
         metadata={"rows": verdict.rows, "faulty_rows": sum(verdict.faults.values())},
     )
-    if counts := _differences(seals, name):
-        different = [f"{kind}: {n:,}" for kind, n in counts.items() if kind != "equal"]
-        yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(name),
-            check_name="equals_live",
-            partition=key_of(day),
-            passed=not any(UNEXPLAINED in kind for kind in counts),
-            description="; ".join(different) or "every row is as the stream wrote it",
-            metadata={kind.replace(" ", "_"): n for kind, n in counts.items()},
-        )
+    counts = _differences(seals, name)
+    different = [f"{kind}: {n:,}" for kind, n in counts.items() if kind != "equal"]
+    yield dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(name),
+        check_name="equals_live",
+        partition=key_of(day),
+        passed=not any(UNEXPLAINED in kind for kind in counts),
+        description="; ".join(different) or ("every row is as the stream wrote it" if counts else "the stream wrote none"),
+        metadata={kind.replace(" ", "_"): n for kind, n in counts.items()},
+    )
 
 
 def _differences(seals: Seals, name: str) -> Counter[str]:
