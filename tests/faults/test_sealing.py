@@ -82,7 +82,7 @@ def watched(root: Path, known: dict[str, set[object]]) -> Iterator[list[str]]:
                 if hashes(seen) not in known[table]:
                     wrong.append(f"polars: {table}, {seen.height} rows")
                 columns = ", ".join(f'"{c}"' for c in seen.columns)
-                seen = pl.DataFrame(lake.sql(f"select {columns} from {table}").to_arrow_table()).cast(dict(seen.schema))
+                seen = pl.DataFrame(lake.sql(f"select {columns} from {table}").to_arrow_table()).cast(seen.schema)
                 if hashes(seen) not in known[table]:
                     wrong.append(f"duckdb: {table}, {seen.height} rows")
 
@@ -176,7 +176,7 @@ def test_rows_that_a_writer_adds_meanwhile_stay(streamed: Path, tmp_path: Path) 
     lake, writer = Lake(root), Lake(root)
     known = lake.table("trades").sort("trade_id").collect()
     row = known.row(0, named=True)
-    written = []
+    written: list[int] = []
 
     def write(step: str, done: int) -> None:
         """Add a late trade for each step that is told."""

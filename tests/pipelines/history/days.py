@@ -133,7 +133,8 @@ def streamed(lake: Path, lines: list[tapes.Line], kernels: Kernels = tapes.KERNE
     opened = Lake(lake)
     opened.create()
     engine = tapes.journal_engine(kernels, begun=False)
-    engine.seeds = None
+    for instrument in tapes.INSTRUMENTS:
+        engine.account.describe(instrument, lines[0][0])
     engine.settle(kernels, lines[0][0])
     staging = Staging(opened, "main.0", {}, None)
     for batch in tapes.batches(lines, range(cut, len(lines), cut)):

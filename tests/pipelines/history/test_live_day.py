@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from pipelines.history.seal import Sealed, seal
 from pipelines.history.stale import is_finished, stale, unsealed
 from pipelines.history.stored_day import stored_day
-from pipelines.market import DAY_US
-from pipelines.records import Kind
+from pipelines.market import DAY_US, TABLES
+from pipelines.records import Kind, Reference
 from pipelines.store.lake import Lake
 from tests import tapes
 from tests.pipelines.history import days
@@ -123,4 +124,73 @@ def test_rows_that_come_after_the_seal_make_the_date_stale(tmp_path: Path) -> No
     assert (first["trade_id"], first["seq"]) == (999, 0)
     assert stale(lake) == []
     sealed(lake, 1)
+    assert stale(lake) == []
+
+
+def test_what_was_in_force_on_a_recorded_date_is_taken_from_the_record(tmp_path: Path) -> None:
+    """V of a reference record, and settings that change within the date."""
+    rows = days.trades(3)
+    lines = until_finished(days.journal(rows, np.full(rows.size, 50_000), MIDNIGHT + 950_000_000))
+    reference = Reference("binance-usdm", "AAAUSDT", "2023-11-15", 77.0, 7700.0, 30, "2023-11-14")
+    changed = tapes.KERNELS.model_copy(update={"vpin": ("adv50x50", "v2.5x5", "v5x3")})
+    at = (MIDNIGHT - 300_000_000) * 1000 + 7
+    lines = [
+        (lines[0][0], Kind.REFERENCE, msgspec.json.encode(reference)),
+        *(line for line in lines if line[0] <= at),
+        (at, Kind.SETTINGS, changed.canonical()),
+        *(line for line in lines if line[0] > at),
+    ]
+    lake = days.streamed(tmp_path / "lake", lines)
+    live = days.contents(lake)
+    assert live["vpin"].filter(pl.col("setting") == "adv50x50")["bucket_volume"][0] == 1.54
+    assert "v5x3" in live["vpin"]["setting"]
+    other = tapes.KERNELS.model_copy(update={"bucket_volume": "9"})
+    for shift in (0, 1):
+        done = seal(lake, stored_day(lake, days.day(shift)), other, sealed_at_us=days.NOW)
+        for table, difference in told(done).items():
+            assert set(difference) == {"equal"}, (shift, table, difference)
+    for name, frame in live.items():
+        assert frame.equals(days.contents(lake)[name]), name
+
+
+def test_what_quotes_say_is_kept_as_it_was(tmp_path: Path) -> None:
+    lake = days.streamed(tmp_path / "lake", delayed(5, 2500, {500: 30.0}))
+    features = lake.table("features").collect()
+    told_of = features.with_columns(
+        spread_bps=pl.int_range(pl.len()) / 7, ofi_1m=pl.when(pl.int_range(pl.len()) % 3 > 0).then(pl.int_range(pl.len()) * 1.5)
+    )
+    old = list(lake.live("features"))
+    rows = [lake.stage("features", part.to_arrow(), "main.0-00000800", {}) for part in told_of.partition_by("date")]
+    lake.replace("features", old, [file for files in rows for file in files])
+    for shift in (0, 1):
+        sealed(lake, shift)
+    after = days.contents(lake)
+    kept = told_of.sort("ts").select("ts", "spread_bps", "ofi_1m")
+    assert after["features"].sort("ts").select("ts", "spread_bps", "ofi_1m").equals(kept)
+    flows = after["posture"].sort("ts").join(kept, on="ts")
+    assert (flows["term_ofi_1m"].is_null() == flows["ofi_1m"].is_null()).all(), "terms are made of what is kept"
+
+
+def test_other_symbols_in_the_same_files_stay_and_live_alerts_too(tmp_path: Path) -> None:
+    lines = delayed(5, 1000, {200: 30.0})
+    other = days.trades(9, 700)
+    more = days.journal(other, np.full(other.size, 60_000), 0, "BBBUSDT")
+    lake = days.streamed(tmp_path / "lake", sorted([*lines, *more], key=lambda line: line[0]))
+    live = days.contents(lake)
+    day = stored_day(lake, days.day())
+    assert [i.symbol for i in day.instruments] == [SYMBOL, "BBB-USDT-PERP"]
+    rows = np.concatenate(list(day.pieces()))
+    mine = days.RowsDay(day.day, rows[rows["instrument"] == 0], day.instruments[:1], "alone")
+    seal(lake, mine, tapes.KERNELS, sealed_at_us=days.NOW)
+    after = days.contents(lake)
+    for name in days.TABLES_OF_A_DAY:
+        theirs = pl.col("symbol") == "BBB-USDT-PERP"
+        assert live[name].filter(theirs).equals(after[name].filter(theirs)), name
+        assert after[name].select("date", *TABLES[name].key).is_duplicated().sum() == 0, name
+    told_live = pl.col("origin") == "live"
+    assert live["alerts"].equals(after["alerts"].filter(told_live))
+    assert after["alerts"].filter(~told_live).height > 0
+    assert unsealed(lake) == [days.day(0), days.day(1)]
+    sealed(lake, 0)
+    assert unsealed(lake) == [days.day(1)]
     assert stale(lake) == []
