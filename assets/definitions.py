@@ -12,6 +12,7 @@ from assets.compaction import compaction
 from assets.failures import failures
 from assets.history import ARCHIVES, history_assets
 from assets.live import live_assets, live_tables
+from assets.reporting import finished_elsewhere
 from assets.resources import LiveLake
 from assets.upkeep import daily_upkeep, upkeep
 from pipelines import settings
@@ -36,6 +37,7 @@ defs = dg.Definitions(
     sensors=[
         live_tables,
         *sealing.sensors(_settings),
+        finished_elsewhere(_settings),
         failures(f"http://127.0.0.1:{_settings.ports.dagster}", slack.from_environment()),
     ],
     resources={"lake": LiveLake(root=_settings.lake_root, venues=sorted(_settings.venues))},

@@ -77,8 +77,9 @@ def history_assets(settings: Settings) -> dg.AssetsDefinition:
         known = context.instance.get_materialized_partitions(dg.AssetKey("trades"))
         for outcome in finish_all(at, days, ask, _tell(context)):
             outcomes.append(outcome)
-            if outcome.status != "complete" or key_of(outcome.day) not in known:
-                yield from _events(context, at, outcome)
+            context.log.info("%s: %s %s", outcome.day, outcome.status, outcome.error)
+            if outcome.status == "sealed" or (outcome.status == "complete" and key_of(outcome.day) not in known):
+                yield from events_of(at, outcome.day, outcome.sealed, seals_of(at.lake, outcome.day))
         if failed := [o for o in outcomes if o.status == "failed"]:
             raise _failure(failed, len(outcomes), ask)
 
@@ -134,18 +135,13 @@ def _tell(context: dg.AssetExecutionContext) -> Watch:
     return tell
 
 
-def _events(context: dg.AssetExecutionContext, at: House, outcome: Outcome) -> Iterator[Event]:
-    """Yield what Dagster is to know of a day: a materialization a table, and its checks."""
-    if outcome.status == "failed":
-        context.log.error("%s: %s", outcome.day, outcome.error)
-        return
-    context.log.info("%s: %s", outcome.day, outcome.status)
-    seals = seals_of(at.lake, outcome.day)
+def events_of(at: House, day: Day, sealed: tuple[Sealed, ...], seals: Seals) -> Iterator[Event]:
+    """Yield what Dagster is to know of a finished day: where it came from, a materialization a table, and its checks."""
     if fetched := sorted({str(row["source"]) for row in seals.values()} - {*RECORDED}):
-        yield dg.AssetMaterialization(ARCHIVE, partition=key_of(outcome.day), metadata={"files": "; ".join(fetched)})
+        yield dg.AssetMaterialization(ARCHIVE, partition=key_of(day), metadata={"files": "; ".join(fetched)})
     for name in SEALED:
-        yield materialization(at, outcome.day, name, outcome.sealed)
-        yield from evaluations(at, outcome.day, name, seals)
+        yield materialization(at, day, name, sealed)
+        yield from evaluations(at, day, name, seals)
 
 
 def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) -> dg.AssetMaterialization:

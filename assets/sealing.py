@@ -78,7 +78,7 @@ def _asked(
     The key of a request holds what the day is made of, and the date of asking: a day that fails is tried again when
     something has changed, or tomorrow.
     """
-    busy = _busy(instance)
+    busy = under_way(instance)
     asked: dict[str, list[dg.RunRequest]] = {}
     for day, reason in wanted:
         mine = asked.setdefault(day.venue, [])
@@ -108,7 +108,7 @@ def _files(lake: Lake, day: Day) -> Iterator[str]:
             yield path
 
 
-def _busy(instance: dg.DagsterInstance) -> set[str]:
+def under_way(instance: dg.DagsterInstance) -> set[str]:
     """Return the venues of which days are being finished, by a job or from the page of an asset."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     ours = [r for r in runs if r.job_name == finish_days.name or TRADES in (r.asset_selection or ())]

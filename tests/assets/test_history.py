@@ -16,11 +16,12 @@ import pytest
 from assets import finishing, partitions, sealing
 from assets.archives import MissingError
 from assets.finishing import Ask, finish_all, retry
-from assets.history import SEALED, history_assets
+from assets.history import ARCHIVES, SEALED, history_assets
 from assets.partitions import day_of, key_of
+from assets.reporting import finished_elsewhere
 from pipelines.history.day import Day
 from pipelines.market import TABLES, Instrument
-from pipelines.settings import Settings, Venue, load
+from pipelines.settings import Kernels, Settings, Venue, load
 from pipelines.store.lake import Lake
 from pipelines.tape import Rows
 from pipelines.venues.columns import Tape
@@ -30,6 +31,8 @@ VENUE = "binance-usdm"
 FIRST = dt.date(2026, 11, 1)
 DAYS = [Day(FIRST + dt.timedelta(days=n), VENUE) for n in range(10)]
 TRADES = 400
+KERNELS = Kernels(bars=("1m", "5m"), vpin=("v2.5x5",), percentile_window=20, percentile_min=5)
+"""Few, for speed."""
 SPAN_US = 3 * 3600 * 1_000_000
 
 
@@ -78,7 +81,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
-    return load(data=tmp_path / "data", kernels=tapes.KERNELS, venues={VENUE: Venue(symbols=("AAA-USDT-PERP",))})
+    return load(data=tmp_path / "data", kernels=KERNELS, venues={VENUE: Venue(symbols=("AAA-USDT-PERP",))})
 
 
 @pytest.fixture
@@ -157,13 +160,32 @@ def test_what_dagster_is_told_of_a_day(archive: Archive, settings: Settings, ins
     assert 0 < size < 20_000
 
 
+def test_days_that_the_command_line_finished_are_shown(
+    archive: Archive, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    sensor = finished_elsewhere(settings)
+
+    def tick(cursor: str | None) -> dg.SensorExecutionData:
+        defs = dg.Definitions(assets=[ARCHIVES, history_assets(settings)], jobs=[sealing.finish_days], sensors=[sensor])
+        return sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs))
+
+    assert "no lake" in str(tick(None).skip_message)
+    assert launch(settings, instance, DAYS[0], DAYS[0]).success
+    assert {o.status for o in finish_all(finishing.house(settings), DAYS[1:3], Ask())} == {"sealed"}
+    told = tick(None)
+    shown = [(e.asset_key.path[-1], e.partition) for e in told.asset_events if isinstance(e, dg.AssetMaterialization)]
+    assert [key for name, key in shown if name == "vpin"] == [key_of(day) for day in DAYS[1:3]]
+    assert len([e for e in told.asset_events if isinstance(e, dg.AssetCheckEvaluation)]) == 2 * 2 * len(SEALED)
+    assert tick(told.cursor).skip_message == "no day has been sealed since"
+
+
 def test_two_ranges_in_reverse_then_the_stale_days_give_the_same_rows(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     made = {}
     for name, ranges in (("straight", [DAYS[:4]]), ("reverse", [DAYS[2:4], DAYS[:2]])):
         monkeypatch.chdir(tmp_path)
-        chosen = load(data=tmp_path / name, kernels=tapes.KERNELS, venues={VENUE: Venue(symbols=("AAA-USDT-PERP",))})
+        chosen = load(data=tmp_path / name, kernels=KERNELS, venues={VENUE: Venue(symbols=("AAA-USDT-PERP",))})
         at = finishing.house(chosen)
         for days in ranges:
             assert {o.status for o in finish_all(at, days, Ask())} == {"sealed"}
