@@ -93,7 +93,7 @@ def _make(lake: Lake, config: BacktestConfig, context: dg.AssetExecutionContext)
 
 def _metadata(found: Backtest) -> dict[str, Any]:
     """Return the headline numbers, the report without its plots, and the plots."""
-    plots = report.pictures(found.judged)
+    plots = report.pictures(found.judged, found.generated)
     text = backtests.written(found, dict.fromkeys(plots, ""))
     told: dict[str, Any] = {
         "run": found.run,

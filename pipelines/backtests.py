@@ -184,7 +184,7 @@ def save(made: Backtest, folder: Path) -> Path:
     """Write report and plots into `folder/<run>`; return the report's path."""
     into = folder / made.run
     into.mkdir(parents=True, exist_ok=True)
-    plots = report.pictures(made.judged)
+    plots = report.pictures(made.judged, made.generated)
     for name, svg in plots.items():
         (into / f"{name}.svg").write_text(svg, encoding="utf-8")
     path = into / "report.md"

@@ -12,7 +12,7 @@ from pipelines.research.backtest.protocol import Cell
 from pipelines.research.backtest.trades import Floats
 
 WIDTH, HEIGHT = 560, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 22, 34
+LEFT, RIGHT, TOP, BOTTOM = 52, 20, 22, 34
 THIN = 2
 """Every second step is drawn."""
 INK, VPIN, PLAIN, FALL = "#444", "#2563a8", "#c26a1a", "#f3d4d4"

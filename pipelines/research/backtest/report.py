@@ -37,15 +37,16 @@ class Found(NamedTuple):
         return sorted({f.measure for f in self.judged.figures if f.measure not in _PLAIN})
 
 
-def pictures(judged: list[Judged]) -> dict[str, str]:
-    """Return the plots by name, as SVG."""
+def pictures(judged: list[Judged], made_up: str) -> dict[str, str]:
+    """Return the plots by name, as SVG; those of made-up days say so themselves."""
     out = {}
+    mark = "GENERATED, no market's: " if made_up else ""
     for one in judged:
         symbol = one.instrument.symbol
         slopes = [f for f in one.figures if f.period == "calm" and f.metric == "slope"]
-        out[f"{symbol}-slopes"] = plots.slopes(f"{symbol}, calm dates: slope of VPIN beside plainer measures", slopes)
+        out[f"{symbol}-slopes"] = plots.slopes(f"{mark}{symbol}, calm dates: slope of VPIN beside plainer measures", slopes)
         if one.illustration:
-            out[f"{symbol}-illustration"] = plots.around(f"{symbol}, an illustration, n = 1", one.illustration)
+            out[f"{symbol}-illustration"] = plots.around(f"{mark}{symbol}, an illustration, n = 1", one.illustration)
     return out
 
 
