@@ -37,9 +37,7 @@ def finished_elsewhere(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         if version == cursor.seals:
             return dg.SkipReason("no day has been sealed since")
-        if context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) and (
-            venues := busy(context.instance)
-        ):
+        if venues := under_way(context.instance):
             return dg.SkipReason(f"under way: {', '.join(sorted(venues))}")
         unknown = unreported(at.lake, context.instance)
         events: list[Event] = [event for day in unknown[:AT_ONCE] for event in events_of(at, day, (), seals_of(at.lake, day))]
