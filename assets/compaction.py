@@ -79,7 +79,7 @@ def _result(lake: Lake, merged: dict[str, upkeep.Merged], freed: dict[str, upkee
             "deleted_files": sum(f.files for f in freed.values()),
             "deleted_bytes": sum(f.bytes for f in freed.values()),
             "files": sum(held.values()),
-            "by_table": table(rows),
+            **table("by_table", rows),
             "plot": pictures.markdown(plot),
         },
         check_results=[
@@ -94,7 +94,9 @@ def _result(lake: Lake, merged: dict[str, upkeep.Merged], freed: dict[str, upkee
     )
 
 
-def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
-    """Return the first rows as Dagster shows them."""
-    columns = [dg.TableColumn(name, "int" if isinstance(value, int) else "string") for name, value in (rows or [{}])[0].items()]
-    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:SHOWN]], dg.TableSchema(columns))
+def table(name: str, rows: list[dict[str, Any]]) -> dict[str, dg.TableMetadataValue]:
+    """Return the first rows as Dagster shows them, by name; nothing where there are none."""
+    if not rows:
+        return {}
+    columns = [dg.TableColumn(field, "int" if isinstance(value, int) else "string") for field, value in rows[0].items()]
+    return {name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:SHOWN]], dg.TableSchema(columns))}

@@ -100,7 +100,7 @@ def _held(totals: list[Summary]) -> Shown:
         "bytes": sum(t.bytes for t in held),
         "files": sum(t.files for t in held),
         "rows": sum(t.rows for t in held),
-        "by_table": table(rows),
+        **table("by_table", rows),
         "plot": pictures.markdown(
             pictures.bars("bytes by table", [t.bytes for t in held], [t.table for t in held], [_size(t.bytes) for t in held])
         ),
@@ -109,11 +109,13 @@ def _held(totals: list[Summary]) -> Shown:
 
 
 def _planned(plan: Plan) -> Shown:
+    goes = [{"table": s.table, "day": str(s.day), "files": len(s.files), "bytes": s.bytes} for s in plan.goes]
+    stays = [{"table": s.table, "day": str(s.day), "bytes": s.bytes, "because": why} for s, why in plan.stays]
     return {
         "would_go_bytes": sum(share.bytes for share in plan.goes),
-        "would_go": table([{"table": s.table, "day": str(s.day), "files": len(s.files), "bytes": s.bytes} for s in plan.goes]),
+        **table("would_go", goes),
         "stays_bytes": sum(kept.share.bytes for kept in plan.stays),
-        "stays": table([{"table": s.table, "day": str(s.day), "bytes": s.bytes, "because": why} for s, why in plan.stays]),
+        **table("stays", stays),
     }
 
 
@@ -125,7 +127,7 @@ def _removed(run: expiry.Run) -> Shown:
         "removed_files": sum(r.files for r in run.removed),
         "removed_rows": sum(r.rows for r in run.removed),
         "removed_bytes": sum(r.bytes for r in run.removed),
-        "removed": table(rows),
+        **table("removed", rows),
         "deleted_files": run.deleted_files,
         "deleted_bytes": run.deleted_bytes,
         "deleted_journal_segments": len(run.segments),
