@@ -13,19 +13,23 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import ledger
 from pipelines import rows as to_rows
 from pipelines.engine import VERSION
-from pipelines.history import comparison, earlier
+from pipelines.history import archive_ledger, comparison, earlier
+from pipelines.history.archive_day import ArchiveDay
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import InForce, in_force
 from pipelines.history.rebuild import DERIVED, Rebuilt, rebuild
 from pipelines.history.sheets import Sheets
 from pipelines.history.stored_day import StoredDay, stored_day
 from pipelines.history.stored_files import SEAL, files_of, read, symbols_in, writer_of
-from pipelines.rules.book import Rules
+from pipelines.market import INPUTS, INSTRUMENTS
+from pipelines.rules.book import Rules, canonical
 from pipelines.settings import Kernels, digest
 from pipelines.store import LakeError
 from pipelines.store.lake import Lake
@@ -210,6 +214,7 @@ class _Sealing:
             told = self._compare(held, staged, made)
             self.seconds["compare"] = time.monotonic() - began - sum(self.seconds.values())
             self._commit(to_do, held, staged, unique)
+            self._describe()
             symbols = {s: Totals(*made.totals.get(s, (0, 0.0, 0.0)), rows[s]) for s in self.plan.symbols}
             self._seal(symbols, told)
         finally:
@@ -277,6 +282,35 @@ class _Sealing:
             ours = pc.and_(ours, pc.equal(rows["origin"], "history"))
         rest = rows.filter(pc.invert(ours))
         return None if rest.num_rows == rows.num_rows else rest
+
+    def _describe(self) -> None:
+        """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""
+        noted = {"instruments": self._undescribed(), "inputs": self._unnoted()}
+        if isinstance(self.tape, ArchiveDay):
+            noted |= archive_ledger.account(self.lake, self.tape, self.now_us)
+        for table, rows in noted.items():
+            if rows.num_rows:
+                name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
+                self.lake.replace(table, [], self.lake.stage(table, rows, name, {"seal": self.plan.name}))
+
+    def _undescribed(self) -> pa.Table:
+        known = set(self.lake.table("instruments").select("venue", "symbol").collect().rows())
+        fresh = [i for i in self.tape.instruments if (i.venue, i.symbol) not in known]
+        nothing = INSTRUMENTS.lake_schema.empty_table()
+        return pa.concat_tables([nothing, *(ledger.instrument(i, self.day.us * 1000) for i in fresh)])
+
+    def _unnoted(self) -> pa.Table:
+        """Return the settings and rules of a date that no flow recorded, of the venue alone, so that no other date is touched."""
+        if self.plan.held.recorded:
+            return INPUTS.lake_schema.empty_table()
+        change = self.plan.held.changes[0]
+        kinds = {"settings": change.kernels.canonical(), "rules": canonical(change.rules)}
+        noted = (
+            self.lake.table("inputs").filter(pl.col("venue") == self.day.venue).select("kind", "hash").unique().collect().rows()
+        )
+        fresh = {kind: value for kind, value in kinds.items() if (kind, digest(value)) not in set(noted)}
+        rows = [ledger.inputs(self.day.venue, kind, value, self.day.us * 1000) for kind, value in fresh.items()]
+        return pa.concat_tables([INPUTS.lake_schema.empty_table(), *rows])
 
     def _seal(self, symbols: dict[str, Totals], told: dict[str, dict[str, Any]]) -> None:
         """Write the seals: the last commit."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.history.archive_day import archive_day
 from pipelines.history.seal import seal
 from pipelines.history.stale import is_current, stale, unsealed
 from pipelines.history.stored_day import stored_day
 from pipelines.store.lake import Lake
+from pipelines.venues import venue
 from tests import tapes
 from tests.pipelines.history import days
 
@@ -55,3 +57,23 @@ def test_days_sealed_in_any_order_then_the_stale_ones_give_the_same_bytes(tmp_pa
     days.assert_same(in_order, shuffled)
     seals = [lake.table("seals").sort("ts").drop("as_of").collect() for lake in (in_order, shuffled)]
     assert seals[0].equals(seals[1])
+
+
+def test_what_an_archive_lacks_and_what_it_has_wrong_is_accounted_for_once(tmp_path: Path) -> None:
+    path = days.archived(tmp_path, 0)
+    lines = path.read_text().splitlines()
+    lines[100] = lines[100].replace(lines[100].split(",")[1], "0", 1)
+    del lines[501:511]
+    path.write_text("\n".join(lines) + "\n")
+    lake = Lake(tmp_path / "sealed")
+    for settings in (tapes.KERNELS, tapes.KERNELS.model_copy(update={"bars": ("1s", "1m", "1h", "1d")})):
+        tape = archive_day([[path]], days.day(), [venue(days.VENUE).guess("AAAUSDT")], "agg")
+        assert not seal(lake, tape, settings, sealed_at_us=days.NOW).skipped
+    gaps = lake.table("gaps_history").collect()
+    assert gaps.select("from_id", "to_id", "status").rows() == [(501, 510, "unfillable")]
+    refused = lake.table("quarantine").collect()
+    assert refused.select("segment", "offset", "reason").rows() == [(path.name, 101, "price was not above zero: '0'")]
+    assert lake.table("instruments").collect()["native"].to_list() == ["AAAUSDT"]
+    assert set(lake.table("inputs").collect()["venue"]) == {days.VENUE}
+    seal(lake, tape, tapes.KERNELS, sealed_at_us=days.NOW)
+    days.assert_same(lake, days.loaded(tmp_path / "loaded", path))
