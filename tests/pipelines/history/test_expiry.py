@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from pipelines.feed_tables import BOOK, QUOTES
 from pipelines.history import expiry
 from pipelines.history.day import Day
 from pipelines.history.retention import Needs
+from pipelines.history.seal import seal
+from pipelines.history.stale import stale
+from pipelines.market import TABLES
 from pipelines.records import Kind
 from pipelines.retention_settings import Retention
 from pipelines.settings import Settings, Venue
@@ -20,6 +24,8 @@ from pipelines.store.journal_writer import Writer
 from pipelines.store.lake import Lake
 from pipelines.store.retention import publish_consumed, sealed
 from pipelines.store.segment import Record, segments
+from tests import tapes
+from tests.pipelines.history import days
 from tests.pipelines.store.samples import put, rows
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -27,8 +33,8 @@ FREE = Needs({}, {NOW.date(): "today"})
 DAY_NS = 86_400 * 10**9
 
 
-def age(days: int) -> dt.date:
-    return NOW.date() - dt.timedelta(days)
+def age(back: int) -> dt.date:
+    return NOW.date() - dt.timedelta(back)
 
 
 @pytest.fixture
@@ -41,8 +47,8 @@ def lake(settings: Settings) -> Lake:
     lake = Lake(settings.lake_root)
     lake.create()
     for table in (QUOTES, BOOK):
-        for days in (40, 31, 30, 0):
-            put(lake, table, rows(table, 4, day=age(days)))
+        for back in (40, 31, 30, 0):
+            put(lake, table, rows(table, 4, day=age(back)))
     return lake
 
 
@@ -130,9 +136,9 @@ def test_no_note_and_a_damaged_one_are_none(settings: Settings) -> None:
     assert expiry.last_run(settings) is None
 
 
-def journal(folder: Path, days: int) -> list[str]:
+def journal(folder: Path, dates: int) -> list[str]:
     """Write a segment a day, the last begun at `NOW`'s date; all consumed but the last."""
-    for back in range(days - 1, -1, -1):
+    for back in range(dates - 1, -1, -1):
         with Writer(folder) as writer:
             at = int(dt.datetime.combine(age(back), dt.time(), dt.UTC).timestamp()) * 10**9
             writer.write([Record(at, 0, Kind.HEARTBEAT, b""), Record(at + DAY_NS - 1, 0, Kind.HEARTBEAT, b"")])
@@ -166,3 +172,28 @@ def test_the_journal_keeps_what_the_flow_has_not_read(lake: Lake, settings: Sett
     publish_consumed(settings.journal_dir, names[2], 0)
     expiry.retain(lake, settings, Needs({Day(age(0), "demo"): ""}, {}), NOW)
     assert [path.name for path in segments(settings.journal_dir)] == names[2:]
+
+
+def test_a_date_sealed_after_retention_is_the_same_as_without(tmp_path: Path) -> None:
+    """What was removed is beyond the reach of all that is still to be made, and makes no seal stale."""
+    whole = Lake(tmp_path / "whole")
+    whole.create()
+    tapes_of = {shift: days.tape_of(days.archived(tmp_path, shift, n=600), shift) for shift in (0, 1, 20, 40)}
+    for shift in (0, 1, 20):
+        seal(whole, tapes_of[shift], tapes.KERNELS, sealed_at_us=days.NOW)
+    shutil.copytree(whole.root, tmp_path / "kept")
+    kept = Lake(tmp_path / "kept")
+    limits = dict.fromkeys(("trades", "bars", "vpin", "features", "posture", "coverage", "quotes"), 1)
+    today = days.day(41).date
+    _, needed = expiry.planned(kept, limits, today)
+    removed, _ = expiry.remove(kept, needed, limits, today)
+    assert {(r.table, r.first, r.last) for r in removed} >= {(t, days.day(0).date, days.day(1).date) for t in ("trades", "bars")}
+    assert {f.date for f in kept.live("bars").values()} == {str(days.day(20).date)}
+    assert stale(kept) == []
+    for lake in (whole, kept):
+        seal(lake, tapes_of[40], tapes.KERNELS, sealed_at_us=days.NOW)
+    for name in days.TABLES_OF_A_DAY:
+        one, other = (lake.table(name, date=days.day(40).date).collect().sort(*TABLES[name].key, "end") for lake in (whole, kept))
+        assert one.height > 0
+        assert one.equals(other), name
+    assert stale(kept) == stale(whole) == []
