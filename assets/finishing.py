@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.archives import fetch_day
 from pipelines.engine import VERSION
+from pipelines.history.archive_notes import note
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
@@ -113,7 +114,9 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         live -= _repair(at, day, live, watch)
     tapes: list[DayTape] = [stored_day(at.lake, day)] if live else []
     if wanted - live:
-        tapes.append(fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told)))
+        archive = fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told))
+        archive.ended = lambda: note(at.lake, archive, now_us=time.time_ns() // 1000)  # before the seal says that it is done
+        tapes.append(archive)
     done = [_seal(at, tape, watch) for tape in tapes]
     if wanted - live:
         settle(at.lake, day, tapes[-1].instruments, now_us=time.time_ns() // 1000, whole=True)

@@ -39,9 +39,6 @@ _OURS: Final = (
 from benchmarks.tape import instruments
 from pipelines.history.archive_day import archive_day
 from pipelines.history.day import Day
-from pipelines.history.seal import seal
-from pipelines.settings import Kernels
-from pipelines.store.lake import Lake
 date = Day(dt.date(2023, 11, 15), "binance-usdm")
 def tape():
     return archive_day([[path]], date, instruments(1), "agg")
@@ -50,7 +47,13 @@ begin = time.process_time()
 )
 _SIDES: Final = {
     "tape": _OURS + "rows = sum(piece.size for piece in tape().pieces())\n",
-    "sealed": _OURS + "rows = seal(Lake(str(folder)), tape(), Kernels(bucket_volume='300'), sealed_at_us=date.us)\n",
+    "sealed": _OURS
+    + """
+from pipelines.history.seal import seal
+from pipelines.settings import Kernels
+from pipelines.store.lake import Lake
+rows = seal(Lake(str(folder)), tape(), Kernels(bucket_volume='300'), sealed_at_us=date.us)
+""",
     "polars": _BEGIN
     + """
 import io, zipfile

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ledger, rows
+from pipelines.history import archive_notes
 from pipelines.history.day import Day, DayTape
 from pipelines.market import DAY_US, Flag, Instrument
 from pipelines.store.lake import Lake, Staged
@@ -78,11 +79,12 @@ def settle(lake: Lake, day: Day, instruments: tuple[Instrument, ...], *, now_us:
 
 
 def holes(lake: Lake, day: Day, symbol: str | None = None) -> list[GapRow]:
-    """Return the holes in the trades of a day that are not repaired, by time; `instrument` is not set."""
+    """Return the holes in the trades of a day that may still be repaired, by time; `instrument` is not set."""
     here = lake.table("gaps").filter(
         pl.col("venue") == day.venue,
         pl.col("feed") == "trades",
         pl.col("status").is_in(MISSING),
+        pl.col("reason") != archive_notes.REASON,
         pl.col("ts").dt.epoch("us") < day.us + DAY_US,
         pl.col("end").dt.epoch("us") >= day.us,
     )
