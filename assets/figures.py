@@ -1,5 +1,6 @@
 """What Dagster shows of a finished day, table by table: headline numbers, one small plot, a few rows."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ def _preview(frame: pl.LazyFrame, table: str) -> dg.TableMetadataValue:
 def _plain(value: Any) -> str | float | bool | None:
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, dt.datetime):
+        return f"{value:%H:%M:%S.%f}"[:-3]
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
@@ -84,7 +87,7 @@ def _line(title: str, frame: pl.LazyFrame, column: str, day: Day, bounds: tuple[
 
 def _numbers(frame: pl.LazyFrame, **expressions: pl.Expr) -> dict[str, float]:
     row = frame.select(**expressions).collect().row(0, named=True)
-    return {name: value for name, value in row.items() if value is not None}
+    return {name: value if isinstance(value, int) else float(f"{value:.6g}") for name, value in row.items() if value is not None}
 
 
 def _trades(frame: pl.LazyFrame, day: Day) -> Figures:
@@ -110,11 +113,13 @@ def _bars(frame: pl.LazyFrame, day: Day) -> Figures:
 
 
 def _vpin(frame: pl.LazyFrame, day: Day) -> Figures:
-    numbers = _numbers(frame, buckets=pl.len(), highest=pl.col("vpin_flag").max(), highest_pct=pl.col("pct").max())
+    numbers = _numbers(frame, buckets=pl.len(), highest_vpin=pl.col("vpin_flag").max(), highest_pct=pl.col("pct").max())
     symbol = _leader(frame)
     setting = str(frame.filter(pl.col("symbol") == symbol).select(pl.col("setting").first()).collect().item())
     shown = frame.filter(pl.col("symbol") == symbol, pl.col("setting") == setting)
-    return Figures(numbers, _line(f"VPIN of {symbol}, {setting}, {day}", shown, "vpin_flag", day, (0.0, 1.0)))
+    return Figures(
+        numbers, _line(f"VPIN of {symbol}, {setting}, {day}", shown, "vpin_flag", day, (0.0, numbers.get("highest_vpin", 1.0)))
+    )
 
 
 def _features(frame: pl.LazyFrame, day: Day) -> Figures:

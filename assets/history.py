@@ -28,7 +28,7 @@ SIGNALS = {
 SEALED = ("trades", *SIGNALS)
 RUN_DAYS = 31
 """Days of a venue that one run of a backfill takes at most."""
-ARCHIVE = dg.AssetKey(["archive", "trades"])
+ARCHIVE = dg.AssetKey(["archive", "files"])
 HISTORY = dg.AssetSelection.assets(*SEALED)
 POOL = "lake_writer"
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -78,7 +78,7 @@ def history_assets(settings: Settings) -> dg.AssetsDefinition:
         for outcome in finish_all(at, days, ask, _tell(context)):
             outcomes.append(outcome)
             context.log.info("%s: %s %s", outcome.day, outcome.status, outcome.error)
-            if outcome.status == "sealed" or (outcome.status == "complete" and key_of(outcome.day) not in known):
+            if outcome.status != "failed" and (outcome.sealed or ask.force or key_of(outcome.day) not in known):
                 yield from events_of(at, outcome.day, outcome.sealed, seals_of(at.lake, outcome.day))
         if failed := [o for o in outcomes if o.status == "failed"]:
             raise _failure(failed, len(outcomes), ask)

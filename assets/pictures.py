@@ -92,4 +92,4 @@ def _short(value: float) -> str:
     for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= unit:
             return f"{value / (1e3 if name == 'k' else unit):.3g}{name}"
-    return f"{value:.5g}"
+    return f"{value:.4g}"

@@ -54,7 +54,7 @@ def test_no_asset_has_more_than_three_checks(definitions: dg.Definitions) -> Non
 
 def test_finished_days_are_made_from_the_stream_and_from_archives(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get(dg.AssetKey("trades")).parent_keys} == {"live/trades", "archive/trades"}
+    assert {key.to_user_string() for key in graph.get(dg.AssetKey("trades")).parent_keys} == {"live/trades", "archive/files"}
     for name in SEALED:
         node = graph.get(dg.AssetKey(name))
         assert node.partitions_def == DAYS
