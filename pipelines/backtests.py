@@ -57,8 +57,9 @@ class LakeTape(NamedTuple):
         """See `Tape`."""
         lake = Lake(self.root)
         for date in self.dates:
-            frame = lake.table("trades", symbol=instrument.symbol, venue=instrument.venue, start=str(date), end=str(date))
-            columns = frame.filter(pl.col("counted")).select("seq", "ts", "price", "size", "side", "flags").sort("seq").collect()
+            frame = lake.table("trades", date=date, counted=True)  # by its exact names: these were looked up once
+            mine = frame.filter(pl.col("venue") == instrument.venue, pl.col("symbol") == instrument.symbol)
+            columns = mine.select("seq", "ts", "price", "size", "side", "flags").sort("seq").collect()
             if columns.is_empty():
                 continue
             gaps = columns["flags"].list.contains("after_gap").fill_null(value=False).arg_true().to_numpy()

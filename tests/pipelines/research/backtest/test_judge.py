@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -140,3 +141,15 @@ def test_a_grid_that_is_none_is_refused(text: str) -> None:
 
 def test_a_grid_is_read() -> None:
     assert protocol.grid("50,25/10/3") == Grid((25, 50), (10,), 3)
+
+
+def test_a_change_of_anything_fixed_changes_the_hash_of_the_protocol(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hashes = [protocol.digest.__wrapped__()]
+    monkeypatch.setattr(protocol, "HORIZON_US", 2 * protocol.HORIZON_US)
+    hashes.append(protocol.digest.__wrapped__())
+    changed = tmp_path / "falls.py"
+    changed.write_text(Path(falls.__file__).read_text().replace("FALL = 0.03", "FALL = 0.04"))
+    monkeypatch.setattr(falls, "__file__", str(changed))
+    hashes.append(protocol.digest.__wrapped__())
+    assert len(set(hashes)) == 3
+    assert hashes[0] == protocol.digest()
