@@ -102,7 +102,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
     ArchiveError, SourceError, LakeError, ValueError
         As `fetch_day` and `seal`.
     """
-    sealed = seals_of(at.lake, day)
+    began_us, sealed = time.time_ns() // 1000, seals_of(at.lake, day)
     recorded = _recorded(at.lake, day, sealed)
     wanted = _wanted(at, day, ask, recorded, sealed)
     if not (ask.force or ask.repair) and _is_complete(at, day, wanted, sealed):
@@ -119,7 +119,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         tapes.append(archive)
     done = [_seal(at, tape, watch) for tape in tapes]
     if wanted - live:
-        settle(at.lake, day, tapes[-1].instruments, now_us=time.time_ns() // 1000, whole=True)
+        settle(at.lake, day, tapes[-1].instruments, now_us=began_us, whole=True)
     return [one for one in done if not one.skipped]
 
 

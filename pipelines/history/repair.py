@@ -63,12 +63,14 @@ def repair(lake: Lake, archive: DayTape, *, now_us: int) -> Repaired:
 def settle(lake: Lake, day: Day, instruments: tuple[Instrument, ...], *, now_us: int, whole: bool = False) -> tuple[int, int]:
     """Write into the ledger which holes of a day are closed by now; return how many are, and how many remain.
 
-    With `whole`, all are: the day was taken from the archive as it is.
+    With `whole`, all are that were noted before `now_us`: the day was taken from the archive as it is.
     """
     left, lines = 0, []
     for place, it in enumerate(instruments):
         for hole in holes(lake, day, it.symbol):
-            if whole or _is_filled(lake, day.venue, it.symbol, hole):
+            if hole.as_of_ns >= now_us * 1000:
+                left += 1
+            elif whole or _is_filled(lake, day.venue, it.symbol, hole):
                 lines.append(hole._replace(instrument=place, status="repaired", as_of_ns=now_us * 1000))
             else:
                 left += 1

@@ -6,8 +6,9 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -36,13 +37,17 @@ KERNELS = Kernels(bars=("1m", "5m"), vpin=("v2.5x5",), percentile_window=20, per
 SPAN_US = 3 * 3600 * 1_000_000
 
 
-class MadeUp(NamedTuple):
+@dataclass
+class MadeUp:
     """A day's tape: the same day is always the same."""
 
     day: Day
     instruments: tuple[Instrument, ...]
     tape: Tape = "agg"
     source: str = "made-up.zip"
+    holes: tuple[()] = ()
+    refused: tuple[()] = ()
+    ended: Callable[[], None] = lambda: None
 
     @property
     def digest(self) -> str:
@@ -55,6 +60,7 @@ class MadeUp(NamedTuple):
         made["trade_id"] += self.day.date.toordinal() * 10_000
         for begin in range(0, made.size, 150):
             yield made[begin : begin + 150]
+        self.ended()
 
 
 class Archive:

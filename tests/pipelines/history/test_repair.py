@@ -127,3 +127,9 @@ def test_a_hole_across_midnight_belongs_to_both_days(lake: Lake) -> None:
     put(lake, tape(range(5)))
     assert len(holes(lake, DAY)) == len(holes(lake, Day(dt.date(2026, 11, 2), DAY.venue))) == 1
     assert holes(lake, Day(dt.date(2026, 11, 1), DAY.venue)) == []
+
+
+def test_what_was_noted_since_stays(lake: Lake) -> None:
+    """A day that is taken from the archive notes what that lacks: this is not closed with what was open before."""
+    note(lake, hole(None, None)._replace(as_of_ns=NOW * 1000), hole(None, None, 20, 30))
+    assert settle(lake, DAY, (BTC,), now_us=NOW, whole=True) == (1, 1)
