@@ -31,6 +31,8 @@ BATCH_BYTES = 64 << 20
 """Rows, and bytes of their files, that are held in memory at once: books have few rows, and long ones."""
 VACUUM_HOURS = 1
 """Replaced files stay for this long: a query that has begun with them may go on."""
+SWEEP_HOURS = 24
+"""Files that nobody knows are deleted at this age: who stages a file commits it sooner."""
 
 
 class Merged(NamedTuple):
@@ -102,7 +104,7 @@ def _sweep(lake: Commits, table: str) -> None:
     fs, folder = lake.folder(table)
     orphans = [path for path in lake.orphans(table, "") if _NUMBERED.fullmatch(path)]
     known = set(_replaced(lake, table, 0)) if orphans else set()
-    old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=VACUUM_HOURS)
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=SWEEP_HOURS)
     for path in orphans:
         writer, number, digits = _split(path)
         last = lake.version(table, f"{writer.rpartition('/')[2]}/{table}")

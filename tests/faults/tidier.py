@@ -47,7 +47,7 @@ def retain(lake: Lake, dates: int) -> None:
 
 
 if __name__ == "__main__":
-    upkeep.VACUUM_HOURS = 0
+    upkeep.VACUUM_HOURS = upkeep.SWEEP_HOURS = 0
     what, root, count = sys.argv[1:]
     opened = Lake(root)
     opened.require()
