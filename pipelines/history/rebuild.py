@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import rows as to_rows
 from pipelines.best_quotes import Passed
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import Change, InForce
@@ -19,7 +18,7 @@ from pipelines.market import ALERTS, Flag
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.quote_features import QuoteFeatures
 from pipelines.seed import Seeds
-from pipelines.signals import Signals
+from pipelines.signals import PASS, Signals
 from pipelines.store.lake import Lake
 from pipelines.tape import TRADE, Rows
 
@@ -108,9 +107,11 @@ def rebuild(
     events: dict[str, dict[str, list[int]]] = {i.symbol: {} for i in tape.instruments}
     done = refused = 0
     for rows in _changed(tape.pieces(), held.changes, signals):
-        refused += int(signals.prepare(rows).sum()) + int(signals.feed(rows).sum())
-        _note(rows, tape, events)
-        _store(rows, tape, seqs, sheets)
+        for begin in range(0, rows.size, PASS):
+            part = rows[begin : begin + PASS]
+            refused += int(signals.prepare(part).sum()) + int(signals.feed(part).sum())
+            _note(part, tape, events)
+            _store(part, tape, seqs, sheets)
         _derive(signals, tape.day, sheets, totals, alerts)
         done += rows.size
         watch(done)
@@ -177,9 +178,7 @@ def _store(rows: Rows, tape: DayTape, seqs: np.ndarray, sheets: Sheets) -> None:
         mine["seq"] = np.arange(seqs[i], seqs[i] + mine.size)
         seqs[i] += mine.size
         if "trades" in sheets.names:
-            of = tape.instruments
-            table = to_rows.trades(mine, [x.venue for x in of], [x.symbol for x in of], [tape.tape] * len(of))
-            sheets.trades(of[i].symbol, table)
+            sheets.trades(tape.instruments[i].symbol, tape.tape, mine)
 
 
 def _derive(

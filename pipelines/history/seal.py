@@ -28,7 +28,7 @@ from pipelines.history.rebuild import DERIVED, Rebuilt, rebuild
 from pipelines.history.sheets import Sheets
 from pipelines.history.stored_day import StoredDay, stored_day
 from pipelines.history.stored_files import SEAL, files_of, read, symbols_in, writer_of
-from pipelines.market import INPUTS, INSTRUMENTS
+from pipelines.market import INPUTS, INSTRUMENTS, TABLES
 from pipelines.rules.book import Rules, canonical
 from pipelines.settings import Kernels, digest
 from pipelines.store import LakeError
@@ -276,6 +276,8 @@ class _Sealing:
 
     def _rest(self, table: str, file: Staged) -> pa.Table | None:
         """Return the rows of a file that stay, None if all do."""
+        if table != "alerts" and symbols_in(self.lake, table, file) <= set(self.plan.symbols):
+            return TABLES[table].lake_schema.empty_table()
         rows = read(self.lake, table, [file])
         ours = pc.is_in(rows["symbol"], pa.array(self.plan.symbols, pa.string()))
         if table == "alerts":

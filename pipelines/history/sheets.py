@@ -6,17 +6,26 @@ import json
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines import rows as to_rows
 from pipelines.history.day import Day
 from pipelines.market import TABLES, TRADES
 from pipelines.store import parquet
 from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged
+from pipelines.tape import ROW, Rows
 
 ROWS = parquet.ROW_GROUP
 """Trades of a symbol that are written at once."""
+_STEP = ROWS // 16
+_STORED = (
+    *("ts", "trade_id", "seq", "recv_ns", "price", "size", "contracts", "side"),
+    *("first_fill", "last_fill", "fills", "counted", "flags"),
+)
 MANY = 1_000_000
 """Rows of another table that are held at once."""
 
@@ -39,19 +48,20 @@ class Sheets:
         self.staged: dict[str, list[Staged]] = defaultdict(list)
         self._held: dict[str, list[pa.Table]] = defaultdict(list)
         self._rows: dict[str, int] = defaultdict(int)
-        self._trades: dict[str, list[pa.Table]] = defaultdict(list)
-        self._waiting: dict[str, int] = defaultdict(int)
+        self._trades: dict[str, _Columns] = {}
         self._open: dict[str, _Growing] = {}
 
-    def trades(self, symbol: str, rows: pa.Table) -> None:
+    def trades(self, symbol: str, tape: str, rows: Rows) -> None:
         """Take trades of a symbol, in tape order."""
-        self._trades[symbol].append(rows)
-        self._waiting[symbol] += rows.num_rows
-        if self._waiting[symbol] >= ROWS:
-            if symbol not in self._open:
-                self._open[symbol] = _Growing(self.lake, self.day, self._name("trades", len(self._open)), self.metadata)
-            self._open[symbol].write(pa.concat_tables(self._trades.pop(symbol)))
-            self._waiting[symbol] = 0
+        if symbol not in self._trades:
+            self._trades[symbol] = _Columns(self.day.venue, symbol, tape)
+        columns = self._trades[symbol]
+        while rows.size:
+            rows = columns.fill(rows)
+            if columns.filled == ROWS:
+                if symbol not in self._open:
+                    self._open[symbol] = _Growing(self.lake, self.day, self._name("trades", len(self._open)), self.metadata)
+                self._open[symbol].write(columns.take())
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Take rows of another table."""
@@ -64,16 +74,16 @@ class Sheets:
 
     def finish(self) -> dict[str, list[Staged]]:
         """Write what is left; return all files."""
-        for symbol, growing in self._open.items():
-            if symbol in self._trades:
-                growing.write(pa.concat_tables(self._trades.pop(symbol)))
-            self.staged["trades"].append(growing.close())
         opened = len(self._open)
+        rest = {symbol: columns.take() for symbol, columns in sorted(self._trades.items()) if columns.filled}
+        for symbol, growing in self._open.items():
+            if symbol in rest:
+                growing.write(rest.pop(symbol))
+            self.staged["trades"].append(growing.close())
         self._open.clear()
-        if self._trades:
-            rest = pa.concat_tables([rows for symbol in sorted(self._trades) for rows in self._trades[symbol]])
-            self.staged["trades"] += self.lake.stage("trades", rest, self._name("trades", opened), self.metadata)
-            self._trades.clear()
+        if rest:
+            name = self._name("trades", opened)
+            self.staged["trades"] += self.lake.stage("trades", pa.concat_tables(rest.values()), name, self.metadata)
         for table in list(self._held):
             self._stage(table)
         return dict(self.staged)
@@ -97,6 +107,33 @@ class Sheets:
         return f"{self.names[table]}{number:04d}"
 
 
+class _Columns:
+    """Trades of a symbol, column by column, until they are enough for a row group."""
+
+    def __init__(self, venue: str, symbol: str, tape: str) -> None:
+        self.names = [venue], [symbol], [tape]
+        self.filled = 0
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    def fill(self, rows: Rows) -> Rows:
+        """Take as many rows as there is room for; return the others."""
+        n = min(rows.size, ROWS - self.filled)
+        for name in _STORED:
+            room = self._columns.setdefault(name, np.empty(_STEP, ROW[name]))
+            while room.size < self.filled + n:
+                room = self._columns[name] = np.concatenate([room, np.empty_like(room)])
+            room[self.filled : self.filled + n] = rows[name][:n]
+        self.filled += n
+        return rows[n:]
+
+    def take(self) -> pa.Table:
+        """Return the rows, and begin anew."""
+        columns = {name: column[: self.filled] for name, column in self._columns.items()}
+        columns["instrument"] = np.zeros(self.filled, np.int32)
+        self._columns, self.filled = {}, 0
+        return to_rows.trades(columns, *self.names)
+
+
 class _Growing:
     """A file of trades of one symbol, written row group by row group."""
 
@@ -109,7 +146,7 @@ class _Growing:
         self.writer = pq.ParquetWriter(self.sink, TRADES.schema, **parquet.options(TRADES.schema))
 
     def write(self, rows: pa.Table) -> None:
-        rows = rows.select(TRADES.schema.names).combine_chunks()
+        rows = rows.select(TRADES.schema.names)
         self.writer.write_table(rows, row_group_size=rows.num_rows)
         self.rows += rows.num_rows
 

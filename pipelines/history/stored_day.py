@@ -92,12 +92,13 @@ class StoredDay:
     def pieces(self) -> Iterator[Rows]:
         """Yield all rows; see `DayTape.pieces`."""
         fs, folder = self.lake.folder("trades")
-        parts, by_symbol = _indexed(fs, folder, self.files)
-        places, ordered, times = [], [], []
         contiguous = venue_named(self.day.venue).rules.contiguous
+        parts, by_symbol = _indexed(fs, folder, self.files, contiguous=contiguous)
+        places, ordered, times = [], [], []
         for i, instrument in enumerate(self.instruments):
             index, dropped = _once(by_symbol.pop(instrument.symbol))
-            index = index.take(_tape_order(index, contiguous=contiguous))
+            if not contiguous or (np.diff(index.trade_id) < 0).any():
+                index = index.take(_tape_order(index, contiguous=contiguous))
             self.found[instrument.symbol] = Found(index.part.size, dropped, 0)
             places.append(np.full(index.part.size, i, np.int32))
             times.append(np.maximum.accumulate(index.ts))
@@ -119,23 +120,29 @@ class StoredDay:
 
     def _settle(self, rows: Rows, last: Ints, *, contiguous: bool) -> None:
         """Count what was only late, and take back `after_gap` where the hole has been filled; `last`: ids so far."""
-        flags = rows["flags"]
-        bare = (flags & int(Flag.OFF_BOOK) != 0) | (flags & int(Flag.HISTORY | Flag.REPAIRED) == int(Flag.HISTORY))
-        now = (flags & int(Flag.LATE) != 0) & ~rows["counted"] & ~bare
-        rows["counted"] |= now
-        for i in np.unique(rows["instrument"][now]).tolist():
-            symbol = self.instruments[i].symbol
-            before = self.found[symbol]
-            self.found[symbol] = before._replace(counted=before.counted + int((rows["instrument"][now] == i).sum()))
-        if not contiguous:
-            return
-        for i in np.unique(rows["instrument"]).tolist():
-            mine = np.flatnonzero(rows["instrument"] == i)
+        flagged = rows["flags"].any()
+        for i, instrument in enumerate(self.instruments):
+            mine = slice(None) if len(self.instruments) == 1 else np.flatnonzero(rows["instrument"] == i)
             ids = rows["trade_id"][mine]
-            before_ids = np.concatenate([last[i : i + 1], ids[:-1]])
-            marked = (flags[mine] & int(Flag.AFTER_GAP) != 0) & (ids - rows["span"][mine] == before_ids) & (before_ids >= 0)
-            rows["flags"][mine[marked]] &= ~int(Flag.AFTER_GAP)
+            if not ids.size:
+                continue
+            if flagged:
+                flags, spans = rows["flags"][mine], rows["span"][mine]
+                now = _counted_now(flags, rows["counted"][mine])
+                rows["counted"][mine] |= now
+                found = self.found[instrument.symbol]
+                self.found[instrument.symbol] = found._replace(counted=found.counted + int(now.sum()))
+                before = np.concatenate([last[i : i + 1], ids[:-1]])
+                filled = contiguous & (before >= 0) & (ids - spans == before)
+                rows["flags"][mine] = np.where(filled, flags & ~int(Flag.AFTER_GAP), flags)
             last[i] = ids[-1]
+
+
+def _counted_now(flags: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which trades did not count only because they were late."""
+    sent_again = flags & int(Flag.HISTORY | Flag.REPAIRED) == int(Flag.HISTORY)
+    now: npt.NDArray[np.bool_] = (flags & int(Flag.LATE) != 0) & ~counted & ~sent_again & (flags & int(Flag.OFF_BOOK) == 0)
+    return now
 
 
 def stored_day(lake: Lake, day: Day) -> StoredDay:
@@ -188,15 +195,16 @@ def _instrument(lake: Lake, venue: str, symbol: str) -> Instrument:
     )
 
 
-def _indexed(fs: object, folder: str, files: Sequence[str]) -> tuple[list[_Part], dict[str, _Index]]:
+def _indexed(fs: object, folder: str, files: Sequence[str], *, contiguous: bool) -> tuple[list[_Part], dict[str, _Index]]:
     """Return the row groups of files, and by symbol where each row stands."""
+    columns = ["symbol", "trade_id", "seq", "ts", *(() if contiguous else ("flags",))]
     parts: list[_Part] = []
     found: dict[str, list[_Index]] = {}
     for path in files:
         reader = pq.ParquetFile(f"{folder}/{path}", filesystem=fs)
         for group in range(reader.num_row_groups):
-            table = reader.read_row_group(group, columns=["symbol", "trade_id", "seq", "ts", "flags"])
-            again = flags_of(table["flags"]) & int(_AGAIN) != 0
+            table = reader.read_row_group(group, columns=columns)
+            again = np.zeros(table.num_rows, np.bool_) if contiguous else flags_of(table["flags"]) & int(_AGAIN) != 0
             ids, seq, ts = (table[name].cast(pa.int64()).to_numpy() for name in ("trade_id", "seq", "ts"))
             part = np.full(ids.size, len(parts), np.int32)
             index = _Index(part, np.arange(ids.size, dtype=np.int32), ids, seq, ts, again)
@@ -258,13 +266,22 @@ class _Files:
         """Return the rows at these places."""
         wanted = np.unique(part).tolist()
         if len(wanted) == 1:
-            return self._part(wanted[0]).take(row)
-        order = np.argsort(part, kind="stable")
+            return self._of(wanted[0], row).copy()
+        ordered = bool((part[1:] >= part[:-1]).all())
+        order = np.arange(part.size) if ordered else np.argsort(part, kind="stable")
         cuts = np.searchsorted(part[order], wanted)
-        blocks = [self._part(n).take(row[mine]) for n, mine in zip(wanted, np.split(order, cuts[1:]), strict=True)]
+        blocks = [self._of(n, row[mine]) for n, mine in zip(wanted, np.split(order, cuts[1:]), strict=True)]
+        if ordered:
+            return joined(blocks)
         back = np.empty(order.size, np.int64)
         back[order] = np.arange(order.size)
         return joined(blocks).take(back)
+
+    def _of(self, number: int, row: npt.NDArray[np.int32]) -> Rows:
+        """Return rows of a row group, in this order."""
+        if row[-1] - row[0] == row.size - 1 and (row[1:] > row[:-1]).all():
+            return self._part(number)[row[0] : row[-1] + 1]
+        return self._part(number).take(row)
 
     def _part(self, number: int) -> Rows:
         if number not in self.cache:
