@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from pipelines.backtest_table import BACKTESTS
-from pipelines.research.backtest import falls, protocol, report, rows
+from pipelines.research import events
+from pipelines.research.backtest import falls, measures, protocol, report, rows
 from pipelines.research.backtest.judge import Asked, Figure, Judged, judge
 from pipelines.research.backtest.measures import BENCHMARKS
 from pipelines.research.backtest.protocol import Cell, Grid
@@ -40,6 +41,16 @@ def test_the_fall_that_was_planted_is_the_event_and_vpin_led_it(judged: Judged) 
     led = figure(judged, "span", "vpin", Cell(100, 25, 0), "recall")
     assert (led.value, led.n) == (1.0, 1)
     assert 0 < (figure(judged, "span", "vpin", Cell(100, 25, 0), "lead_s").value or 0) <= 6 * 3600
+
+
+def test_events_are_found_before_any_vpin_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    for where, name in ((events, "find"), (measures, "windows")):
+        real = getattr(where, name)
+        monkeypatch.setattr(where, name, lambda *given, name=name, real=real: order.append(name) or real(*given))
+    judge(tape(), BTC, ASKED)
+    assert order[0] == "find"
+    assert order[1:] == ["windows"] * len(GRID.cells())
 
 
 def test_every_cell_and_every_benchmark_has_every_figure(judged: Judged) -> None:
