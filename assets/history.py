@@ -1,18 +1,15 @@
 """Finished days as assets: `trades` and the five tables of signals made of it, by date and venue, in one pass that seals them."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import dagster as dg
-import msgspec
 from pydantic import Field
 
-from assets import figures, soundness
+from assets import day_checks, figures
 from assets.finishing import RECORDED, Ask, House, Outcome, Seals, Watch, finish_all, house, retry, seals_of
 from assets.live import column_schema
 from assets.partitions import DAYS, day_of, key_of
 from pipelines.history.day import Day
-from pipelines.history.differences import UNEXPLAINED
 from pipelines.history.seal import Sealed
 from pipelines.market import TABLES
 from pipelines.settings import Settings
@@ -63,7 +60,7 @@ def history_assets(settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="history",
         specs=[_spec(name, f"{settings.lake_root}/{name}") for name in SEALED],
-        check_specs=[*_check_specs()],
+        check_specs=[*day_checks.specs(SEALED)],
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.multi_run(RUN_DAYS),
         can_subset=True,
@@ -106,22 +103,6 @@ def _spec(name: str, uri: str) -> dg.AssetSpec:
     )
 
 
-def _check_specs() -> Iterator[dg.AssetCheckSpec]:
-    for name in SEALED:
-        yield dg.AssetCheckSpec(
-            "sound",
-            asset=name,
-            partitions_def=DAYS,
-            description="Rows have the schema, a full and unique key, and keep the table's rules.",
-        )
-        yield dg.AssetCheckSpec(
-            "equals_live",
-            asset=name,
-            partitions_def=DAYS,
-            description="Every difference from what the stream wrote is explained: late, repaired, closed by clock, tie ...",
-        )
-
-
 def _tell(context: dg.AssetExecutionContext) -> Watch:
     """Return what logs each step once: every line that is logged is kept in Dagster's database."""
     told: set[tuple[Day, str]] = set()
@@ -141,7 +122,7 @@ def events_of(at: House, day: Day, sealed: tuple[Sealed, ...], seals: Seals) -> 
         yield dg.AssetMaterialization(ARCHIVE, partition=key_of(day), metadata={"files": "; ".join(fetched)})
     for name in SEALED:
         yield materialization(at, day, name, sealed)
-        yield from evaluations(at, day, name, seals)
+        yield from day_checks.evaluations(at.lake, day, name, seals)
 
 
 def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) -> dg.AssetMaterialization:
@@ -151,44 +132,6 @@ def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) 
         told["bytes"] = sum(one.tables[name].bytes for one in sealed if name in one.tables)
         told["seconds"] = round(sum(sum(one.seconds.values()) for one in sealed), 3)
     return dg.AssetMaterialization(name, partition=key_of(day), description=None if sealed else "complete before", metadata=told)
-
-
-def evaluations(at: House, day: Day, name: str, seals: Seals) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the checks of one table of a finished day."""
-    paths = [path for path, file in at.lake.live(name).items() if (file.date, file.venue) == (str(day.date), day.venue)]
-    verdict = soundness.examine(at.lake.latest(name), name, paths)
-    told = "; ".join(f"{fault}: {n:,}" for fault, n in verdict.faults.items())
-    yield dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(name),
-        check_name="sound",
-        partition=key_of(day),
-        passed=not verdict.faults,
-        description=told or f"{verdict.rows:,} rows in {verdict.files} files",
-        metadata={"rows": verdict.rows, "faulty_rows": sum(verdict.faults.values())},
-    )
-    counts = _differences(seals, name)
-    different = [f"{kind}: {n:,}" for kind, n in counts.items() if kind != "equal"]
-    yield dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(name),
-        check_name="equals_live",
-        partition=key_of(day),
-        passed=not any(UNEXPLAINED in kind for kind in counts),
-        description="; ".join(different) or ("every row is as the stream wrote it" if counts else "the stream wrote none"),
-        metadata={kind.replace(" ", "_"): n for kind, n in counts.items()},
-    )
-
-
-def _differences(seals: Seals, name: str) -> Counter[str]:
-    """Return how many rows of a table are equal to those of the stream, and how many differ why; nothing if none were live."""
-    counts: Counter[str] = Counter()
-    for row in seals.values():
-        told = msgspec.json.decode(row["details"] or "{}").get("tables", {}).get(name, {})
-        for kind, found in told.items():
-            if isinstance(found, int):
-                counts[kind] += found
-            elif isinstance(found, dict):
-                counts.update({f"{kind} {reason}": n for reason, n in found.items() if isinstance(n, int)})
-    return +counts
 
 
 def _failure(failed: list[Outcome], count: int, ask: Ask) -> dg.Failure:
