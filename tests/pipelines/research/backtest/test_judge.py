@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -45,9 +47,16 @@ def test_the_fall_that_was_planted_is_the_event_and_vpin_led_it(judged: Judged) 
 
 def test_events_are_found_before_any_vpin_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            order.append(name)
+            return real(*given)
+
+        return call
+
     for where, name in ((events, "find"), (measures, "windows")):
-        real = getattr(where, name)
-        monkeypatch.setattr(where, name, lambda *given, name=name, real=real: order.append(name) or real(*given))
+        monkeypatch.setattr(where, name, noted(name, getattr(where, name)))
     judge(tape(), BTC, ASKED)
     assert order[0] == "find"
     assert order[1:] == ["windows"] * len(GRID.cells())
