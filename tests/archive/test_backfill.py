@@ -79,7 +79,7 @@ def rows(at: House) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for name in ("trades", "bars", "vpin", "features", "posture", "alerts"):
         table = at.lake.table(name).filter(pl.col("date").is_in(DATES))
-        found[name] = table.sort(TABLES[name].key).select(columns(name)).collect().rows()
+        found[name] = table.sort("date", *TABLES[name].key).select(columns(name)).collect().rows()
     return found
 
 
@@ -132,8 +132,8 @@ def test_two_ranges_in_reverse_order(tmp_path: Path, wanted: dict[str, list[tupl
             assert {o.status for o in finish_all(at, some, Ask())} == {"sealed"}
         found = settled(at)
     for name, table in wanted.items():
-        of_date = columns(name).index("ts")
-        assert found[name] == [row for row in table if row[of_date].date() in DATES[:4]], name
+        of_date = columns(name).index("date")
+        assert found[name] == [row for row in table if row[of_date] in DATES[:4]], name
 
 
 def test_a_day_issued_anew_is_sealed_anew(tmp_path: Path) -> None:
