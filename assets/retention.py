@@ -61,7 +61,7 @@ def retention_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """
         now = dt.datetime.now(dt.UTC)
         lake = Lake(settings.lake_root)
-        _, needed = expiry.planned(lake, settings.retention.limits(), now.date())
+        _, needed = expiry.planned(lake, settings, now.date())
         done = expiry.retain(lake, settings, needed, now)
         for name in done.busy:
             context.log.warning("%s: rewritten by others meanwhile, left for the next run", name)
@@ -74,7 +74,7 @@ def _report(settings: Settings, today: dt.date) -> dg.MaterializeResult[None]:
     lake = Lake(settings.lake_root)
     try:
         totals = lake.summary()
-        plan, needed = expiry.planned(lake, settings.retention.limits(), today)
+        plan, needed = expiry.planned(lake, settings, today)
     except LakeError:
         return dg.MaterializeResult(metadata={"bytes": 0}, check_results=[_check([])])
     expiry.tell_recorder(settings, needed)

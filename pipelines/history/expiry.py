@@ -56,9 +56,10 @@ class Run(msgspec.Struct, frozen=True):
     journal_bytes: int
 
 
-def planned(lake: Lake, limits: Mapping[str, int], today: dt.date) -> tuple[Plan, Needs]:
+def planned(lake: Lake, settings: Settings, today: dt.date) -> tuple[Plan, Needs]:
     """Return what would go, and what it is that is needed. Nothing is written."""
-    needed = needs(lake, today)
+    limits, span = settings.retention.limits(), _span(settings.journal_dir)
+    needed = needs(lake, today, span[0] if span else None)
     held = [share for table in limits for share in shares(lake, table)]
     return plan(held, needed, limits, today), needed
 

@@ -126,13 +126,17 @@ def _sizes(files: list[tuple[str, int, int]]) -> tuple[tuple[str, ...], int, int
     return paths, sum(rows), sum(sizes)
 
 
-def needs(lake: Lake, today: dt.date) -> Needs:
-    """Return what is needed of the lake, by what the flow, the seals and the gap ledger say."""
+def needs(lake: Lake, today: dt.date, journal_from: dt.date | None = None) -> Needs:
+    """Return what is needed of the lake, by what the flow, the seals and the gap ledger say.
+
+    `journal_from` is the first date that the journal holds: `tapeflow rebuild` may begin there, or at any date behind it.
+    """
     lacking = unsealed(lake)
     found = dict.fromkeys(lacking, "not sealed yet")
     found |= {day: f"to be sealed again: {why}" for day, why in stale(lake)}
     found |= dict.fromkeys(_open_gaps(lake), "an open gap")
-    reading = {today: "today"}
+    held = (today - journal_from).days if journal_from else 0
+    reading = {today - n * DATE: "the journal may be read again from there" for n in range(held, 0, -1)} | {today: "today"}
     sealed = {share.day for share in shares(lake, "trades")}.difference(lacking)
     covered = {share.day for share in shares(lake, "coverage")}.difference(sealed)
     for last, shard in _reached(lake):

@@ -40,7 +40,7 @@ def retain(dry_run: DryRun = False, demo: DemoOption = False, json: JsonOption =
     lake = open_lake(None, demo=demo)
     now = dt.datetime.now(dt.UTC)
     with Console(stderr=True).status("looking for what may go"):
-        plan, needed = expiry.planned(lake, chosen.retention.limits(), now.date())
+        plan, needed = expiry.planned(lake, chosen, now.date())
         segments = expiry.old_segments(chosen, needed)
         size = sum(path.stat().st_size for path in segments)
     done = None

@@ -12,10 +12,10 @@ import pytest
 from pipelines.feed_tables import BOOK, QUOTES
 from pipelines.history import expiry
 from pipelines.history.day import Day
-from pipelines.history.retention import Needs
+from pipelines.history.retention import Needs, needs
 from pipelines.history.seal import seal
 from pipelines.history.stale import stale
-from pipelines.market import TABLES
+from pipelines.market import BARS, TABLES
 from pipelines.records import Kind
 from pipelines.retention_settings import Retention
 from pipelines.settings import Settings, Venue
@@ -84,7 +84,7 @@ def test_what_may_go_leaves_the_table_at_once_and_the_volume_later(
 
 def test_what_is_needed_stays(lake: Lake, settings: Settings) -> None:
     needed = FREE._replace(open={Day(age(40), "demo"): "an open gap"})
-    plan, _ = expiry.planned(lake, settings.retention.limits(), NOW.date())
+    plan, _ = expiry.planned(lake, settings, NOW.date())
     assert {(s.table, s.day.date) for s in plan.goes} > {("quotes", age(40)), ("book", age(40))}
     expiry.retain(lake, settings, needed, NOW)
     assert dates(lake, "quotes") == [0, 30, 40]
@@ -185,7 +185,7 @@ def test_a_date_sealed_after_retention_is_the_same_as_without(tmp_path: Path) ->
     kept = Lake(tmp_path / "kept")
     limits = dict.fromkeys(("trades", "bars", "vpin", "features", "posture", "coverage", "quotes"), 1)
     today = days.day(41).date
-    _, needed = expiry.planned(kept, limits, today)
+    needed = needs(kept, today)
     removed, _ = expiry.remove(kept, needed, limits, today)
     assert {(r.table, r.first, r.last) for r in removed} >= {(t, days.day(0).date, days.day(1).date) for t in ("trades", "bars")}
     assert {f.date for f in kept.live("bars").values()} == {str(days.day(20).date)}
@@ -197,3 +197,17 @@ def test_a_date_sealed_after_retention_is_the_same_as_without(tmp_path: Path) ->
         assert one.height > 0
         assert one.equals(other), name
     assert stale(kept) == stale(whole) == []
+
+
+def test_a_rebuild_finds_the_dates_before_the_journal(lake: Lake, settings: Settings) -> None:
+    """It may begin at any date that the journal holds, and reads 31 dates before that one."""
+    journal(settings.journal_dir, 6)
+    for back in range(30, 42):
+        put(lake, BARS, rows(BARS, 2, day=age(back)))
+    short = settings.model_copy(update={"retention": Retention(bars=1)})
+    plan, needed = expiry.planned(lake, short, NOW.date())
+    assert {share.day.date for share in plan.goes if share.table == "bars"} == {age(back) for back in range(37, 42)}
+    assert needed.reading[age(5)] == "the journal may be read again from there"
+    assert {kept.reason for kept in plan.stays if kept.share.day.date == age(32)} == {
+        f"read by {age(5)}: the journal may be read again from there"
+    }
