@@ -3,11 +3,13 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
-from assets.archives import fetch_day
+from assets.archives import ArchiveError, fetch_day
+from assets.rest import fetch_holes
 from pipelines.engine import VERSION
 from pipelines.history.archive_notes import note
 from pipelines.history.day import Day, DayTape
@@ -99,8 +101,8 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
     ------
     Refused
         If it is not over for the flow, or nothing says which symbols are meant.
-    ArchiveError, SourceError, LakeError, ValueError
-        As `fetch_day` and `seal`.
+    ArchiveError, SourceError, RestError, LakeError, ValueError
+        As `fetch_day`, `fetch_holes` and `seal`.
     """
     began_us, sealed = time.time_ns() // 1000, seals_of(at.lake, day)
     recorded = _recorded(at.lake, day, sealed)
@@ -124,14 +126,24 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
 
 
 def _repair(at: House, day: Day, symbols: set[str], watch: Watch) -> set[str]:
-    """Fill the holes of a recorded day from the archive; return the symbols that are to be taken whole from there.
+    """Fill the holes of a recorded day: from the archive, or from REST where there is none.
 
-    Where the archive does not share ids with the stream, a date is never merged of both.
+    Returns the symbols that are to be taken whole from the archive: a date is never merged where it does not share ids or
+    the merging of fills with the stream.
     """
-    if not venue_named(day.venue).rules.contiguous:
-        return {symbol for symbol in symbols if holes(at.lake, day, symbol)}
-    archive = fetch_day(at.settings, day, sorted(symbols), lambda told: watch(day, told))
-    done = repair(at.lake, archive, now_us=time.time_ns() // 1000)
+    rules = venue_named(day.venue).rules
+    found: DayTape
+    try:
+        found = fetch_day(at.settings, day, sorted(symbols), lambda told: watch(day, told))
+    except (ArchiveError, ValueError) as error:
+        if not rules.contiguous:
+            raise
+        watch(day, f"{error}; asking REST")
+        found = fetch_holes(at.settings, day, sorted(symbols), partial(holes, at.lake, day), lambda told: watch(day, told))
+    else:
+        if not rules.contiguous or found.tape != rules.tape:
+            return {symbol for symbol in symbols if holes(at.lake, day, symbol)}
+    done = repair(at.lake, found, now_us=time.time_ns() // 1000)
     watch(day, f"{done.added:,} trades added, {done.closed} holes closed, {done.left} left")
     return set()
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import polars as pl
@@ -44,9 +48,8 @@ def recorded(archive: Archive, settings: Settings) -> House:
     at, whole = finishing.house(settings), tape()
     kept, lost = np.delete(whole, np.s_[100:120]), whole[100:120]
     trades = rows.trades(kept, [VENUE], [AAA[0].symbol], ["agg"])
-    gap = GapRow(
-        0, int(whole["ts"][99]), int(whole["ts"][120]), *map(int, lost["trade_id"][[0, -1]]), "reconnect", "unfillable", 1
-    )
+    first, last = (int(trade_id) for trade_id in lost["trade_id"][[0, -1]])
+    gap = GapRow(0, int(whole["ts"][99]), int(whole["ts"][120]), first, last, "reconnect", "unfillable", 1)
     minutes = [DAY.us + 60_000_000 * minute for minute in (0, 24 * 60 + 14, 24 * 60 + 16)]
     put(at, "trades", trades)
     put(at, "gaps", ledger.gaps([gap], AAA))
@@ -105,3 +108,64 @@ def test_a_day_may_be_taken_whole_from_the_archive(recorded: House, archive: Arc
     assert holes(recorded.lake, DAY) == []
     (seal,) = finishing.seals_of(recorded.lake, DAY).values()
     assert seal["source"] == "made-up.zip"
+
+
+class Venue(BaseHTTPRequestHandler):
+    """Answers `aggTrades` of the day from its tape, three at a time, without one that it has lost."""
+
+    def do_GET(self) -> None:
+        asked = parse_qs(urlsplit(self.path).query)
+        first, limit = int(asked["fromId"][0]), min(3, int(asked["limit"][0]))
+        whole = tape()
+        page = whole[(whole["trade_id"] >= first) & (whole["trade_id"] != self.server.lost)][:limit]  # type: ignore[attr-defined]
+        body = [
+            {
+                "a": int(t["trade_id"]),
+                "p": str(t["price"]),
+                "q": f"{t['size']:.3f}",
+                "f": 1,
+                "l": 1,
+                "T": int(t["ts"]) // 1000,
+                "m": False,
+            }
+            for t in page
+        ]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("lost", [0, 7])
+def test_where_there_is_no_archive_rest_is_asked(
+    recorded: House, archive: Archive, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    monkeypatch.setattr("assets.rest.SHARE", 100.0)
+    archive.broken = {DAY}
+    server = HTTPServer(("127.0.0.1", 0), Venue)
+    server.lost = lost and int(tape()["trade_id"][100 + lost])  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        endpoints = {VENUE: f"http://127.0.0.1:{server.server_port}"}
+        at = recorded._replace(settings=recorded.settings.model_copy(update={"endpoints": endpoints}))
+        (outcome,) = finish_all(at, [DAY], Ask(repair=True))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (outcome.status, outcome.error) == ("sealed", "")
+    assert stored(at, "repaired") == 20 - bool(lost)
+    assert len(holes(at.lake, DAY)) == bool(lost)
+
+
+def test_a_host_that_is_away_is_told(recorded: House, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.rest.ATTEMPTS", 1)
+    archive.broken = {DAY}
+    at = recorded._replace(settings=recorded.settings.model_copy(update={"endpoints": {VENUE: "http://127.0.0.1:1"}}))
+    (outcome,) = finish_all(at, [DAY], Ask(repair=True))
+    assert outcome.status == "failed"
+    assert "binance-usdm: 127.0.0.1 gives no trades" in outcome.error
+    assert len(holes(at.lake, DAY)) == 1
