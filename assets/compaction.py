@@ -6,9 +6,8 @@ from typing import Any
 import dagster as dg
 
 from assets import pictures
-from pipelines.market import TABLES
 from pipelines.settings import Settings
-from pipelines.store import LakeError, upkeep
+from pipelines.store import upkeep
 from pipelines.store.lake import Lake
 
 FILES = dg.AssetKey(["lake", "files"])
@@ -40,25 +39,13 @@ def compaction(settings: Settings) -> dg.AssetsDefinition:
         lake = Lake(settings.lake_root)
         merged: dict[str, upkeep.Merged] = {}
         freed: dict[str, upkeep.Freed] = {}
-        for name in _tables(lake):
+        for name in upkeep.tables(lake):
             merged[name], freed[name] = upkeep.compact(lake, name), upkeep.vacuum(lake, name)
             if any(merged[name]):
                 context.log.info("%s: %d files became %d", name, *merged[name])
         return _result(lake, merged, freed)
 
     return files
-
-
-def _tables(lake: Lake) -> list[str]:
-    """Name the tables that are there."""
-    there = []
-    for name in TABLES:
-        try:
-            lake.latest(name)
-        except LakeError:
-            continue
-        there.append(name)
-    return there
 
 
 def _result(lake: Lake, merged: dict[str, upkeep.Merged], freed: dict[str, upkeep.Freed]) -> dg.MaterializeResult[None]:

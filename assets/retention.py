@@ -11,8 +11,9 @@ from assets.compaction import FILES, POOL, table
 from pipelines.history import expiry
 from pipelines.history.retention import Kept, Plan
 from pipelines.settings import Settings
-from pipelines.store import LakeError
+from pipelines.store import upkeep
 from pipelines.store.lake import Lake, Summary
+from pipelines.store.retention import size
 from pipelines.store.segment import segments
 
 REPORT, RETENTION = dg.AssetKey(["lake", "report"]), dg.AssetKey(["lake", "retention"])
@@ -72,17 +73,15 @@ def retention_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _report(settings: Settings, today: dt.date) -> dg.MaterializeResult[None]:
     lake = Lake(settings.lake_root)
-    try:
-        totals = lake.summary()
-        plan, needed = expiry.planned(lake, settings, today)
-    except LakeError:
+    if not upkeep.tables(lake):
         return dg.MaterializeResult(metadata={"bytes": 0}, check_results=[_check([])])
+    plan, needed = expiry.planned(lake, settings, today)
     expiry.tell_recorder(settings, needed)
     last = expiry.last_run(settings)
     return dg.MaterializeResult(
         metadata={
-            **_held(totals),
-            "journal_bytes": sum(path.stat().st_size for path in segments(settings.journal_dir)),
+            **_held(lake.summary()),
+            "journal_bytes": size(segments(settings.journal_dir)),
             **_planned(plan),
             **({"removed_last": dg.MetadataValue.timestamp(last.at), **_removed(last)} if last else {}),
         },
@@ -151,9 +150,9 @@ def _day(ts: dt.datetime | None) -> str:
     return f"{ts:%Y-%m-%d}" if ts else ""
 
 
-def _size(size: float) -> str:
+def _size(many: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
+        if many < 1000:
+            return f"{many:.3g} {unit}"
+        many /= 1000
+    return f"{many:.3g} TB"

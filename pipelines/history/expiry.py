@@ -12,7 +12,7 @@ from pipelines.history.retention import Needs, Plan, Share, needs, plan, sealed_
 from pipelines.settings import Settings
 from pipelines.store import LakeError, upkeep
 from pipelines.store.lake import Lake
-from pipelines.store.retention import begun, consumed, expired, kept_from, publish_sealed, sealed
+from pipelines.store.retention import begun, consumed, expired, kept_from, publish_sealed, sealed, size
 from pipelines.store.segment import segments
 
 TRIES = 5
@@ -85,19 +85,19 @@ def remove(lake: Lake, needed: Needs, limits: Mapping[str, int], today: dt.date)
 def total(goes: list[Share]) -> Removed:
     """Sum up what goes of one table."""
     dates = [share.day.date for share in goes]
-    files, rows, size = (sum(n) for n in zip(*((len(s.files), s.rows, s.bytes) for s in goes), strict=True))
-    return Removed(goes[0].table, min(dates), max(dates), files, rows, size)
+    files, rows, of = (sum(n) for n in zip(*((len(s.files), s.rows, s.bytes) for s in goes), strict=True))
+    return Removed(goes[0].table, min(dates), max(dates), files, rows, of)
 
 
 def retain(lake: Lake, settings: Settings, needed: Needs, now: dt.datetime) -> Run:
     """Remove what may go from the lake and the journal, and keep a note of it for the report."""
     limits, today = settings.retention.limits(), now.date()
     removed, busy = remove(lake, needed, limits, today)
-    freed = [upkeep.vacuum(lake, table) for table in limits if shares(lake, table)]
+    freed = [upkeep.vacuum(lake, table) for table in upkeep.tables(lake) if table in limits]
     tell_recorder(settings, needed)
-    segments = old_segments(settings, needed)
-    size = sum(path.stat().st_size for path in segments)
-    for path in segments:
+    old = old_segments(settings, needed)
+    journal_bytes = size(old)
+    for path in old:
         path.unlink(missing_ok=True)
     done = Run(
         at=now,
@@ -105,8 +105,8 @@ def retain(lake: Lake, settings: Settings, needed: Needs, now: dt.datetime) -> R
         busy=busy,
         deleted_files=sum(f.files for f in freed),
         deleted_bytes=sum(f.bytes for f in freed),
-        segments=[path.name for path in segments],
-        journal_bytes=size,
+        segments=[path.name for path in old],
+        journal_bytes=journal_bytes,
     )
     _note(settings).parent.mkdir(parents=True, exist_ok=True)
     fresh = _note(settings).with_suffix(".tmp")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -96,6 +98,15 @@ def expire(folder: Path, first: dt.date, consumed_segment: str | None) -> list[s
     for path in gone:
         path.unlink(missing_ok=True)  # recorder and `tapeflow retain` may both be at it
     return [path.name for path in gone]
+
+
+def size(paths: Iterable[Path]) -> int:
+    """Return the bytes of files; one that was deleted meanwhile has none."""
+    total = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def _publish(target: Path, said: msgspec.Struct) -> None:

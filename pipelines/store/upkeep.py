@@ -49,6 +49,18 @@ class Freed(NamedTuple):
     bytes: int
 
 
+def tables(lake: Commits) -> list[str]:
+    """Name the tables that are there; a lake of an older tapeflow lacks some."""
+    there = []
+    for name in TABLES:
+        try:
+            lake.latest(name)
+        except LakeError:
+            continue
+        there.append(name)
+    return there
+
+
 def compact(lake: Commits, table: str) -> Merged:
     """Merge the small files of each date, venue and writer of `table`. No row changes.
 

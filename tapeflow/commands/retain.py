@@ -35,6 +35,7 @@ def retain(dry_run: DryRun = False, demo: DemoOption = False, json: JsonOption =
     from rich.console import Console
 
     from pipelines.history import expiry
+    from pipelines.store import retention as journal
 
     chosen = settings(demo=demo)
     lake = open_lake(None, demo=demo)
@@ -42,7 +43,7 @@ def retain(dry_run: DryRun = False, demo: DemoOption = False, json: JsonOption =
     with Console(stderr=True).status("looking for what may go"):
         plan, needed = expiry.planned(lake, chosen, now.date())
         segments = expiry.old_segments(chosen, needed)
-        size = sum(path.stat().st_size for path in segments)
+        size = journal.size(segments)
     done = None
     if not dry_run:
         with Console(stderr=True).status("removing"):

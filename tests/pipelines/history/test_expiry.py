@@ -82,6 +82,14 @@ def test_what_may_go_leaves_the_table_at_once_and_the_volume_later(
     assert dates(lake, "quotes") == [0, 30]
 
 
+def test_a_table_that_was_emptied_is_vacuumed(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = NOW + dt.timedelta(100)
+    assert expiry.retain(lake, settings, Needs({}, {}), later).removed
+    assert dates(lake, "quotes") == []
+    monkeypatch.setattr(upkeep, "VACUUM_HOURS", 0)
+    assert expiry.retain(lake, settings, Needs({}, {}), later).deleted_files == 8
+
+
 def test_what_is_needed_stays(lake: Lake, settings: Settings) -> None:
     needed = FREE._replace(open={Day(age(40), "demo"): "an open gap"})
     plan, _ = expiry.planned(lake, settings, NOW.date())
