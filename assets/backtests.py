@@ -18,6 +18,7 @@ from pipelines.research.backtest.trades import Instrument, Span
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake
 
+_LINK = re.compile(r" \(\[definitions\][^)]*\)\)")
 _PICTURE = re.compile(r"^!\[.*\n?", re.MULTILINE)
 
 
@@ -42,7 +43,7 @@ def backtest_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key="backtests",
         group_name="research",
-        description=f"{table.doc}\n\nWhat the numbers do not show stands in the report; docs/backtest.md says how to read it.",
+        description=f"{_LINK.sub('', table.doc)}\n\nWhat the numbers do not show stands in the report; docs/backtest.md says how to read it.",
         kinds={"numba", "deltalake"},
         owners=["team:tapeflow"],
         deps=["trades", "alerts"],
