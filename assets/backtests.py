@@ -43,7 +43,8 @@ def backtest_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key="backtests",
         group_name="research",
-        description=f"{_LINK.sub('', table.doc)}\n\nWhat the numbers do not show stands in the report; docs/backtest.md says how to read it.",
+        description=f"{_LINK.sub('', table.doc)}\n\n"
+        "What the numbers do not show stands in the report; docs/backtest.md says how to read it.",
         kinds={"numba", "deltalake"},
         owners=["team:tapeflow"],
         deps=["trades", "alerts"],
