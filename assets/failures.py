@@ -1,6 +1,7 @@
 """A sensor that tells Slack of failed runs and failed checks, at most once per cause and hour."""
 
 import datetime as dt
+import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from assets.slack import Slack, plain
 HOUR_S = 3600.0
 SHOWN = 300
 """Characters of a cause that are shown."""
+SAME = 120
+"""Characters in which errors of one cause are alike."""
 RUNS_AT_ONCE = 50
 
 
@@ -80,7 +83,9 @@ def failed_runs(instance: dg.DagsterInstance, since: float, page: str) -> Iterat
     for run in instance.get_runs(wanted, limit=RUNS_AT_ONCE):
         name = _job(run)
         why = _first_line(instance, run.run_id)
-        yield Notice(f"{name}: {why}", f"*{plain(name)} failed*: {plain(why)}\n<{page}/runs/{run.run_id}|run {run.run_id[:8]}>")
+        yield Notice(
+            f"{name}: {_cause(why)}", f"*{plain(name)} failed*: {plain(why)}\n<{page}/runs/{run.run_id}|run {run.run_id[:8]}>"
+        )
 
 
 def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey], since: float, page: str) -> Iterator[Notice]:
@@ -96,6 +101,11 @@ def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
                 link = f"{page}/runs/{record.run_id}" if record.run_id else where
                 text = f"*check {plain(name)} failed*{part}: {plain((evaluation.description or '')[:SHOWN])}\n<{link}|look>"
                 yield Notice(f"check {name}", text)
+
+
+def _cause(why: str) -> str:
+    """Return what errors of one cause have in common: their beginnings but for numbers, so that each day's is the same."""
+    return re.sub(r"\d+", "0", why)[:SAME]
 
 
 def _job(run: dg.DagsterRun) -> str:

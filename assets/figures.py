@@ -16,9 +16,9 @@ HOURS = [f"{hour:02}:00" for hour in range(24)]
 QUARTERS = ["00:00", "06:00", "12:00", "18:00"]
 PREVIEW = {
     "trades": ("symbol", "ts", "trade_id", "price", "size", "side", "flags"),
-    "bars": ("symbol", "bar", "ts", "open", "high", "low", "close", "volume", "quality"),
-    "vpin": ("symbol", "setting", "bucket", "end", "vpin_flag", "pct", "null_high"),
-    "features": ("symbol", "ts", "mom_bps_5m", "rvol_5m", "atr_5m", "trade_imbalance_5m", "rv_1h"),
+    "bars": ("symbol", "bar", "ts", "open", "close", "volume", "quality"),
+    "vpin": ("symbol", "setting", "bucket", "end", "vpin_flag", "pct"),
+    "features": ("symbol", "ts", "mom_bps_5m", "rvol_5m", "atr_5m", "rv_1h"),
     "alerts": ("symbol", "ts", "detector", "severity", "score", "threshold", "label"),
     "posture": ("symbol", "ts", "p_up", "state", "action", "confidence"),
 }

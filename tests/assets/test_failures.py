@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import dagster as dg
 import pytest
 
-from assets.failures import HOUR_S, Cursor, Notice, failed_checks, failed_runs, failures, tell
+from assets.failures import HOUR_S, Cursor, Notice, _cause, failed_checks, failed_runs, failures, tell
 from assets.slack import Slack, from_environment, plain
 
 if TYPE_CHECKING:
@@ -128,6 +128,12 @@ def test_a_failed_run_is_told_with_its_cause_and_a_link() -> None:
     assert notice.cause == "hopeless: the archive has no file <of> that day"
     assert notice.text.startswith("*hopeless failed*: the archive has no file &lt;of&gt; that day\n")
     assert f"<{PAGE}/runs/{run.run_id}|" in notice.text
+
+
+def test_the_same_error_of_other_days_is_one_cause() -> None:
+    day = "1 of 31 days failed: okx 2026-11-{}: it answers 503 Service Unavailable"
+    assert _cause(day.format("06")) == _cause(day.format("17"))
+    assert _cause(day.format("06")) != _cause("1 of 31 days failed: okx 2026-11-06: no file")
 
 
 def test_a_failed_check_is_told(tmp_path: Path) -> None:
