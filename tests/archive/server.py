@@ -26,6 +26,8 @@ class Shelf:
         The server can go on where a download was cut; it says which issue of a file it sends.
     status : dict
         Status by path, in place of any answer.
+    moved : dict
+        Where a path redirects to.
     asked : list of (path, Range or conditions)
         In order.
     """
@@ -36,6 +38,7 @@ class Shelf:
     ranges: bool = True
     tags: bool = True
     status: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def put(self, path: str, content: bytes) -> str:
@@ -66,6 +69,8 @@ def handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
             content = shelf.files.get(self.path)
             if code := shelf.status.get(self.path):
                 self.plain(code)
+            elif place := shelf.moved.get(self.path):
+                self.plain(302, {"Location": place})
             elif shelf.busy.get(self.path, 0) > 0:
                 shelf.busy[self.path] -= 1
                 self.plain(503, {"Retry-After": "0"})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
+from assets import download
 from assets.archives import ArchiveError, MissingError, fetch_day
 from assets.download import Patience
 from pipelines.history.archive_day import ArchiveDay
@@ -328,3 +331,32 @@ def test_a_folder_of_ftx_files(tmp_path: Path) -> None:
     found = joined(list(day.pieces()))
     check(found, trades)
     assert (day.tape, day.duplicates, day.faults) == ("fill", 10, 0)
+
+
+def test_when_the_archive_says_it_wants_to_be_asked_again() -> None:
+    soon = email.utils.format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30), usegmt=True)
+    for told, least, most in (("7", 7, 7), ("soon", 0, 0), (soon, 20, 31), (None, 0, 0)):
+        answer = httpx.Response(503, headers={"Retry-After": told} if told else {})
+        assert least <= download._retry_after(answer) <= most
+
+
+def test_a_redirect_is_followed_but_not_in_a_circle(archive: Archive) -> None:
+    content = packed(DAILY, days.agg(days.day()))
+    archive.shelf.checked("/moved", content)
+    archive.shelf.checked(DAILY, content)
+    archive.shelf.moved = {DAILY: "/moved"}
+    check(archive.rows(), days.day())
+    assert archive.shelf.count("/moved") == 1
+    archive.shelf.moved = {f"{DAILY}.CHECKSUM": f"{DAILY}.CHECKSUM"}
+    with pytest.raises(ArchiveError, match="redirects more than 5 times"):
+        archive.day()
+
+
+def test_requests_to_a_host_keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(download, "_next_turn", {})
+    monkeypatch.setattr("assets.download.time.sleep", slept.append)
+    monkeypatch.setattr("assets.download.time.monotonic", lambda: 100.0)
+    for host in ("a.example", "a.example", "b.example", "127.0.0.1", "a.example"):
+        download._wait_turn(host, 0.5)
+    assert slept == [0.0, 0.5, 0.0, 1.0]
