@@ -18,7 +18,7 @@ from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import BAR_WIDTHS_US, DAY_US
 from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
-from pipelines.reference import DATES, places_of
+from pipelines.reference import DATES, most_places, places_of
 from pipelines.settings import Kernels, bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
@@ -183,7 +183,7 @@ class Seeds:
         names = ("ts", "high", "low", "close", "volume", "buy_volume", "notional", "quality")
         rows = self._read("bars", where, *names, bar="1m").sort("ts").tail(features.STORED).collect()
         figures = {name: rows[name].to_numpy() for name in names[1:-1]}
-        decimals = {name: max((places_of(Decimal(repr(x))) for x in of.tolist()), default=0) for name, of in figures.items()}
+        decimals = {name: most_places(of) for name, of in figures.items()}
         price = max(decimals["high"], decimals["low"], decimals["close"])
         signals.refine(i, max(decimals["volume"], decimals["buy_volume"], decimals["notional"] - price), price)
         places = int(signals.price_places[i]), int(signals.size_places[i])
