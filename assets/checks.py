@@ -22,7 +22,7 @@ GAP_S = 600
 OVER = f"over {GAP_S // 60} minutes"
 
 
-STREAMED = {name: table for name, table in TABLES.items() if name not in ("pairs", "scores")}
+STREAMED = {name: table for name, table in TABLES.items() if name not in ("pairs", "scores", "backtests")}
 """Tables that the flow writes; the others are written by commands."""
 
 

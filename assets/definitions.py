@@ -1,23 +1,45 @@
 """Everything Dagster shows and runs; loading it reads the settings and writes nothing."""
 
 import os
+import warnings
 
 import dagster as dg
 
+from assets import retention, sealing, slack
+from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
+from assets.compaction import compaction
+from assets.failures import failures
+from assets.history import ARCHIVES, history_assets
 from assets.live import live_assets, live_tables
+from assets.reporting import finished_elsewhere
 from assets.resources import LiveLake
 from assets.upkeep import daily_upkeep, upkeep
 from pipelines import settings
 
 _settings = settings.demo_settings(settings.load()) if os.environ.get("TAPEFLOW_USE_DEMO") else settings.load()
 
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # of backfill policies, at each load
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)  # of checks by partition
+
 defs = dg.Definitions(
-    assets=live_assets(_settings.lake_root),
+    assets=[
+        *live_assets(_settings.lake_root),
+        ARCHIVES,
+        history_assets(_settings),
+        compaction(_settings),
+        *retention.retention_assets(_settings),
+        backtest_asset(_settings),
+    ],
     asset_checks=[live_checks],
-    jobs=[upkeep],
-    schedules=[daily_upkeep],
-    sensors=[live_tables],
+    jobs=[upkeep, backtest, sealing.finish_days, retention.hourly, retention.removal],
+    schedules=[daily_upkeep, *retention.schedules],
+    sensors=[
+        live_tables,
+        *sealing.sensors(_settings),
+        finished_elsewhere(_settings),
+        failures(f"http://127.0.0.1:{_settings.ports.dagster}", slack.from_environment()),
+    ],
     resources={"lake": LiveLake(root=_settings.lake_root, venues=sorted(_settings.venues))},
     executor=dg.in_process_executor,
 )

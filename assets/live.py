@@ -50,7 +50,7 @@ def _asset(table: Table, uri: str) -> dg.AssetSpec:
         kinds={"bytewax", "deltalake", "parquet"},
         owners=["team:tapeflow"],
         metadata={
-            "dagster/column_schema": _columns(table),
+            "dagster/column_schema": column_schema(table),
             "dagster/table_name": table.name,
             "dagster/uri": uri,
             "partitioned_by": "date, venue",
@@ -60,7 +60,8 @@ def _asset(table: Table, uri: str) -> dg.AssetSpec:
     )
 
 
-def _columns(table: Table) -> dg.TableSchema:
+def column_schema(table: Table) -> dg.TableSchema:
+    """Return the columns of a table as Dagster shows them."""
     required = {*table.key, "date", "venue", "ts", "end"}
     docs = {c.name: c.doc for c in table.columns} | {"date": "UTC date of the row; a partition column"}
     return dg.TableSchema(

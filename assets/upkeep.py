@@ -1,4 +1,4 @@
-"""A daily job that keeps Dagster's own databases small, and the lake's files few."""
+"""A daily job that keeps Dagster's own databases small."""
 
 import datetime as dt
 import shutil
@@ -12,12 +12,6 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-
-from assets import deltalog
-from assets.resources import LiveLake
-from pipelines.market import TABLES
-from pipelines.store import upkeep as files
-from pipelines.store.lake import Lake
 
 BUSY_S = 20.0
 KEEP_RUNS_DAYS = 30
@@ -37,21 +31,10 @@ def prune(context: dg.OpExecutionContext) -> None:
         context.log.warning("in use, left for tomorrow: %s", ", ".join(busy))
 
 
-@dg.op
-def tidy(context: dg.OpExecutionContext, lake: LiveLake) -> None:
-    """Merge the lake's small files, a minute's each, and delete files that were replaced over a day ago."""
-    opened = Lake(lake.root)
-    for name in TABLES:
-        if deltalog.open_table(lake.root, name):
-            merged, deleted = files.compact(opened, name), files.vacuum(opened, name)
-            context.log.info("%s: merged %d files, deleted %d", name, merged, deleted)
-
-
 @dg.job
 def upkeep() -> None:
-    """Keep Dagster's own databases small, and the lake's files few."""
+    """Keep Dagster's own databases small."""
     prune()
-    tidy()
 
 
 daily_upkeep = dg.ScheduleDefinition(

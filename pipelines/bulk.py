@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from pipelines.kernels import bvc, vpin
 from pipelines.kernels.bar import BAR, Bars
-from pipelines.kernels.wide import join, split
 from pipelines.market import DAY_US
-from pipelines.reference import places_of
+from pipelines.reference import limbs, most_places, places_of
 
 MINUTE = 60_000_000
 
@@ -101,13 +100,11 @@ class Replay:
     """
 
     def __init__(self, ts: npt.NDArray[np.int64], closes: Floats, volumes: Floats) -> None:
-        ticks, price = whole(closes)
-        lots, size = whole(volumes)
+        price, size = most_places(closes), most_places(volumes)
         minutes = np.zeros(ts.size, BAR)
-        minutes["ts"], minutes["end"], minutes["close"] = ts, ts + MINUTE, ticks
-        for k, value in enumerate(lots):
-            minutes["volume_hi"][k], minutes["volume_lo"][k] = split(value)
-        self.minutes, self.size_places = minutes, size
+        minutes["ts"], minutes["end"], minutes["close"] = ts, ts + MINUTE, limbs(closes, price)[1]
+        minutes["volume_hi"], minutes["volume_lo"] = limbs(volumes, size)
+        self.volumes, self.minutes, self.size_places = volumes, minutes, size
         self.classifier = Classifier()
         self.classifier.grow(1)
         self.shares = self.classifier.feed(minutes, np.array([price]))
@@ -118,22 +115,13 @@ class Replay:
         made.grow(1)
         places = max([self.size_places, *(places_of(v) for v in targets.values())])
         finer = self.minutes.copy()
-        for k, bar in enumerate(self.minutes):
-            lots = join(bar["volume_hi"], bar["volume_lo"]) * 10 ** (places - self.size_places)
-            finer["volume_hi"][k], finer["volume_lo"][k] = split(lots)
+        finer["volume_hi"], finer["volume_lo"] = limbs(self.volumes, places)
         dates = self.minutes["ts"] // DAY_US * DAY_US
         for day, target in sorted(targets.items()):
             made.begin_date(0)
             made.take(finer[dates == day], self.shares[dates == day])
             made.read(np.empty(0, vpin.BUCKET), np.array([int(target.scaleb(places))]), np.array([places]))
         return made
-
-
-def whole(values: Floats) -> tuple[list[int], int]:
-    """Return decimals as integers at the fewest places that hold them all."""
-    texts = [Decimal(repr(value)) for value in values.tolist()]
-    places = max((places_of(text) for text in texts), default=0)
-    return [int(text.scaleb(places)) for text in texts], places
 
 
 def _longer(state: npt.NDArray[_Item], n: int) -> npt.NDArray[_Item]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,10 @@ import numpy.typing as npt
 from pipelines import minute_measures
 from pipelines.kernels import atr, features, minutes
 from pipelines.kernels.bar import BAR, Bars
-from pipelines.kernels.wide import split
 from pipelines.minute_measures import NONE, OF_QUOTES, Measured
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.quote_features import QuoteFeatures
+from pipelines.reference import limbs
 
 DATES = 20
 """Complete earlier dates whose same minute is looked at."""
@@ -133,7 +132,7 @@ class Features:
         told = np.empty((buffer.size, 3))
         minutes.figures(buffer, price_places, size_places, told)
         for name, figures, places in zip(_SUMS, told.T, (size_places, size_places, price_places + size_places), strict=True):
-            buffer[name + "_hi"], buffer[name + "_lo"] = _limbs(figures, places)
+            buffer[name + "_hi"], buffer[name + "_lo"] = limbs(figures, places)
         chosen = sorted(date for date in complete if date < day)[-DATES:]
         self.earlier[i] = {date: of for date, of in self.earlier[i].items() if date in chosen}
         volumes = list(self.earlier[i].values())
@@ -163,16 +162,6 @@ class Features:
         self.earlier[i][day][minute] = volume
 
 
-def whole(value: float, places: int) -> int:
-    """Return the shortest decimal that is `value` in units of 10**-places."""
-    return round(Decimal(repr(value)).scaleb(places))
-
-
-def _limbs(values: Floats, places: int) -> npt.NDArray[np.uint64]:
-    limbs: npt.NDArray[np.uint64] = np.array([split(whole(x, places)) for x in values.tolist()], np.uint64).reshape(-1, 2).T
-    return limbs
-
-
 def stored(ts: npt.NDArray[np.int64], figures: dict[str, Floats], gap: npt.NDArray[np.bool_], places: tuple[int, int]) -> Bars:
     """Return one-minute bars of the table as the kernels count them.
 
@@ -190,7 +179,7 @@ def stored(ts: npt.NDArray[np.int64], figures: dict[str, Floats], gap: npt.NDArr
     bars = np.zeros(ts.size, BAR)
     bars["ts"], bars["end"], bars["gap"] = ts, ts + minutes.MINUTE, gap
     for name in ("high", "low", "close"):
-        bars[name] = [whole(x, price) for x in figures[name].tolist()]
+        bars[name] = limbs(figures[name], price)[1]
     for name, column, of in (("volume", "volume", size), ("buy", "buy_volume", size), ("notional", "notional", price + size)):
-        bars[name + "_hi"], bars[name + "_lo"] = _limbs(figures[column], of)
+        bars[name + "_hi"], bars[name + "_lo"] = limbs(figures[column], of)
     return bars

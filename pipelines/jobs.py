@@ -27,7 +27,9 @@ from pipelines.store.staging import Staging
 PIECE = 16_384
 """Records a piece that is read and fed at once."""
 WITH_SYMBOL = [
-    t.name for t in TABLES.values() if any(c.name == "symbol" for c in t.columns) and t.name not in ("quarantine", "scores")
+    t.name
+    for t in TABLES.values()
+    if any(c.name == "symbol" for c in t.columns) and t.name not in ("quarantine", "scores", "backtests")
 ]
 
 

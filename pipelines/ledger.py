@@ -22,6 +22,7 @@ Where = tuple[str, int, bytes, int]
 Origin = Callable[[int], Where]
 """From a row of a batch to where it came from."""
 FRAME_CHARS = 4096
+_OF_SEALING = ("tape_digest", "rows_digest", "earlier_digest", "settings_hash", "engine", "details")
 
 
 def origins(batch: Batch) -> Origin:
@@ -177,7 +178,7 @@ def coverage(venue: str, shard: str, minute_us: int, offset_us: int, segment: st
 
 
 def seal(it: Instrument, day: np.void, volume: float, notional: float) -> pa.Table:
-    """Return a finished date (its 1d bar, as `kernels.bar.BAR`) as a row of table `seals`."""
+    """Return a date that a bounded tape holds whole (its 1d bar, as `kernels.bar.BAR`) as a row of table `seals`."""
     ts = np.array([day["ts"]], np.int64)
     return table(
         "seals",
@@ -192,6 +193,9 @@ def seal(it: Instrument, day: np.void, volume: float, notional: float) -> pa.Tab
             "volume": [volume],
             "notional": [notional],
             "as_of": time(np.array([day["end"]], np.int64)),
+            "kind": ["whole"],
+            "whole": [True],
+            **{name: [None] for name in _OF_SEALING},
         },
     )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipelines import bar_readings as readings
+from pipelines.backtest_table import BACKTESTS
 from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
 from pipelines.pair_table import PAIRS
@@ -367,7 +368,7 @@ COVERAGE = Table(
 
 SEALS = Table(
     "seals",
-    "Dates that are finished: their rows are final unless a newer seal says otherwise.",
+    "Dates that are finished: their rows are final unless a newer seal says otherwise. Newest row per key by `as_of`.",
     ("venue", "symbol", "ts"),
     ("symbol", "ts"),
     (
@@ -379,7 +380,15 @@ SEALS = Table(
         Column("trades", _I, "counted trades"),
         Column("volume", _F, "units of base"),
         Column("notional", _F, "quote currency"),
-        Column("as_of", TIME, "event time up to which it was known when it was sealed"),
+        Column("as_of", TIME, "event time up to which it was known, or the time at which it was sealed"),
+        Column("kind", _S, "`whole`: a bounded tape held all of the date; `sealed`: its rows were made anew and compared"),
+        Column("whole", _B, "the tape holds the date from its beginning to its end: its volume counts for later dates"),
+        Column("tape_digest", _S, "of what the trades were made from; null of a bounded tape"),
+        Column("rows_digest", _S, "of the sealed rows that later dates read; null of a bounded tape"),
+        Column("earlier_digest", _S, "of what was read of earlier dates; null of a bounded tape"),
+        Column("settings_hash", _S, "of the settings, rules and recorded volumes; null of a bounded tape"),
+        Column("engine", _I, "version of the computation; null of a bounded tape"),
+        Column("details", _S, "JSON: differences from live rows by table and reason; null of a bounded tape"),
     ),
     newest=True,
 )
@@ -402,6 +411,7 @@ TABLES = {
         COVERAGE,
         SEALS,
         PAIRS,
+        BACKTESTS,
         SCORES,
     )
 }

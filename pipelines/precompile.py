@@ -18,7 +18,7 @@ import pipelines.kernels.slopes  # noqa: F401 - likewise
 from pipelines import alerts
 from pipelines.engine import Engine
 from pipelines.feature_detection import FeatureAlarms
-from pipelines.kernels import alarm, standing, trend
+from pipelines.kernels import alarm, csv_lines, standing, trend
 from pipelines.market import DAY_US, Instrument
 from pipelines.records import Connect, InstrumentRecord, Instruments, Kind, Start
 from pipelines.settings import Kernels
@@ -41,7 +41,15 @@ def main() -> None:
         for batch in Tail(journal):
             engine.feed(batch)
     resume(b"\0" * 64, 0, max(Kind))
+    _archive()
     _midnight()
+
+
+def _archive() -> None:
+    """Read a line of CSV."""
+    line, none = np.frombuffer(b"1,100.1,0.5,1704067160000,true\n", np.uint8), np.frombuffer(b"", np.uint8)
+    codes = np.array([csv_lines.CODES[name] for name in ("id", "price", "size", "time", "seller")], np.int64)
+    csv_lines.read(line, codes, none, 0, 2**62, 1, np.empty(2, csv_lines.LINE), np.empty((1, 4), np.int64), 0)
 
 
 def _midnight() -> None:

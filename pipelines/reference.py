@@ -10,6 +10,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.kernels import decimals
+from pipelines.kernels.decimals import WIDEST
+from pipelines.kernels.wide import split
+
+Floats = npt.NDArray[np.float64]
+
 DATES = 30
 SIGNIFICANT = 6
 BARS_A_DAY = 500
@@ -33,6 +42,31 @@ def places_of(value: Decimal) -> int:
     """Return how many decimal places a value needs."""
     exponent = value.normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def most_places(values: Floats) -> int:
+    """Return how many decimal places are needed for all values, as their shortest texts have them."""
+    _, places = _read_off(values)
+    slow = (places_of(Decimal(repr(x))) for x in values[places < 0].tolist())
+    return max(int(places.max(initial=0)), *slow, 0)
+
+
+def limbs(values: Floats, places: int) -> npt.NDArray[np.uint64]:
+    """Return values in units of 10**-places, rounded half-even, as (hi, lo) limbs, (2, n)."""
+    mantissas, own = _read_off(values)
+    finer = np.clip(places - own, 0, 18)
+    fits = (own >= 0) & (own <= places) & (places - own <= 18) & (mantissas < WIDEST // 10**finer)
+    out = np.zeros((2, values.size), np.uint64)
+    out[1, fits] = (mantissas * 10**finer)[fits]
+    for k in np.flatnonzero(~fits).tolist():
+        out[:, k] = split(round(Decimal(repr(float(values[k]))).scaleb(places)))
+    return out
+
+
+def _read_off(values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    mantissas, places = np.empty(values.size, np.int64), np.empty(values.size, np.int64)
+    decimals.read_off(np.ascontiguousarray(values, np.float64), mantissas, places)
+    return mantissas, places
 
 
 class Volumes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -66,10 +67,10 @@ def _typed(column: list[Any] | pa.Array, type_: pa.DataType) -> pa.Array:
     return column if column.type == type_ else column.cast(type_)
 
 
-def trades(rows: Rows, venues: list[str], symbols: list[str], tapes: list[str]) -> pa.Table:
-    """Return trades as rows of table `trades`; venues, symbols and tapes are by instrument."""
-    n = rows.size
+def trades(rows: Rows | Mapping[str, npt.NDArray[Any]], venues: list[str], symbols: list[str], tapes: list[str]) -> pa.Table:
+    """Return trades (rows, or their columns) as rows of table `trades`; venues, symbols and tapes are by instrument."""
     instrument = rows["instrument"]
+    n = instrument.size
     recv = rows["recv_ns"] // 1000
     first, last = rows["first_fill"], rows["last_fill"]
     distinct, which = np.unique(rows["flags"], return_inverse=True)

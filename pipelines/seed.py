@@ -19,7 +19,7 @@ from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import DAY_US
 from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
-from pipelines.reference import DATES, places_of
+from pipelines.reference import DATES, most_places, places_of
 from pipelines.settings import bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
@@ -95,8 +95,9 @@ class Seeds:
         return frame.select(columns)
 
     def _dates(self, signals: Signals, i: int, where: dict[str, str]) -> int:
-        dates = self._read("seals", where, "ts", "volume", "notional", "as_of").sort("ts", "as_of").collect()
-        dates = dates.unique("ts", keep="last", maintain_order=True).tail(DATES)
+        dates = self._read("seals", where, "ts", "volume", "notional", "as_of", "whole").sort("ts", "as_of").collect()
+        dates = dates.unique("ts", keep="last", maintain_order=True)
+        dates = dates.filter(dates["whole"].fill_null(value=True)).tail(DATES)  # a seal of an older tapeflow does not say
         for ts, volume, notional in zip(_us(dates["ts"]), dates["volume"], dates["notional"], strict=True):
             signals.volumes.complete(i, int(ts), volume, notional)
         return dates.height
@@ -181,7 +182,7 @@ class Seeds:
         names = ("ts", "high", "low", "close", "volume", "buy_volume", "notional", "quality")
         rows = self._read("bars", where, *names, bar="1m").sort("ts").tail(features.STORED).collect()
         figures = {name: rows[name].to_numpy() for name in names[1:-1]}
-        decimals = {name: max((places_of(Decimal(repr(x))) for x in of.tolist()), default=0) for name, of in figures.items()}
+        decimals = {name: most_places(of) for name, of in figures.items()}
         price = max(decimals["high"], decimals["low"], decimals["close"])
         signals.refine(i, max(decimals["volume"], decimals["buy_volume"], decimals["notional"] - price), price)
         places = int(signals.price_places[i]), int(signals.size_places[i])

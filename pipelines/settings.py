@@ -22,12 +22,15 @@ from pipelines.detector_settings import BigTrade, Detectors, Part, VolumeSurge, 
 from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.news_presets import PRESETS, Form
+from pipelines.retention_settings import Retention
 
 CONFIG = "tapeflow.yaml"
 VENUES = (
     *("binance-spot", "binance-usdm", "binance-coinm", "okx", "bybit-spot", "bybit-linear", "bybit-inverse"),
-    *("coinbase", "coinbase-advanced", "kraken", "demo"),
+    *("coinbase", "coinbase-advanced", "kraken", "demo", "ftx"),
 )
+CLOSED = ("ftx",)
+"""Venues of which there are only files."""
 _VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
 _COUNT = r"[1-9]\d{0,8}"
 _AMOUNT = r"\d{1,15}(\.\d{1,8})?"
@@ -102,6 +105,12 @@ def _venue(name: str) -> str:
     if name in VENUES:
         return name
     raise ValueError(f"unknown venue {name!r}; use {', '.join(VENUES)}")
+
+
+def _open_venue(name: str) -> str:
+    if name in CLOSED:
+        raise ValueError(f"{name} has closed and cannot be recorded; its files go into a folder: archives.{name}")
+    return _venue(name)
 
 
 def _vpin(name: str) -> str:
@@ -202,6 +211,13 @@ class Journal(Part):
     segment_mb: int = Field(64, ge=1, le=4096)
     segment_minutes: int = Field(15, ge=1, le=1440)
     keep_days: int = Field(3, ge=3, description="UTC dates kept; never past what the flow has consumed")
+    keep_unsealed_days: int = Field(7, ge=3, description="the same while a date is not sealed: `tapeflow rebuild` reads them")
+
+    @model_validator(mode="after")
+    def _unsealed_are_kept_longer(self) -> Journal:
+        if self.keep_unsealed_days < self.keep_days:
+            raise ValueError(f"keep_unsealed_days is {self.keep_unsealed_days}, less than keep_days ({self.keep_days})")
+        return self
 
 
 def _feed_name(name: str) -> str:
@@ -281,16 +297,20 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="folder of journal, lake, recovery store, Dagster home and logs")
     lake: str | None = Field(None, description="path or s3:// URL; default <data>/lake")
     shard: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    venues: dict[Annotated[str, AfterValidator(_venue)], Venue] = Field(
+    venues: dict[Annotated[str, AfterValidator(_open_venue)], Venue] = Field(
         default_factory=lambda: {"binance-usdm": Venue(symbols=("BTC-USDT-PERP", "ETH-USDT-PERP"))}
     )
     endpoints: dict[str, str] = Field(
         default_factory=dict, description="venue: base URL of a stand-in that speaks its protocol, like http://127.0.0.1:8765"
     )
+    archives: dict[Annotated[str, AfterValidator(_venue)], str] = Field(
+        default_factory=dict, description="venue: base URL of a mirror of its archive of trades, or a folder that holds its files"
+    )
     kernels: Kernels = Kernels()
     rules: Path = Field(Path("rules.yaml"), description="file of your own rules, read again when it changes; docs/rules.md")
     ports: Ports = Ports()
     journal: Journal = Journal()
+    retention: Retention = Retention()
     news: News = News()
     demo: Demo = Demo()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -7,9 +7,40 @@ import sys
 from pipelines.settings import SettingsError
 from pipelines.store import LakeError
 from tapeflow import journal_command
-from tapeflow.commands import Refusal, app, demo, doctor, lake, learn, operate, research, rules, run, score, start
+from tapeflow.commands import (
+    Refusal,
+    app,
+    backtest,
+    demo,
+    doctor,
+    history,
+    lake,
+    learn,
+    operate,
+    research,
+    retain,
+    rules,
+    run,
+    score,
+    start,
+)
 
-__all__ = ["demo", "doctor", "lake", "learn", "main", "operate", "research", "rules", "run", "score", "start"]
+__all__ = [
+    "backtest",
+    "demo",
+    "doctor",
+    "history",
+    "lake",
+    "learn",
+    "main",
+    "operate",
+    "research",
+    "retain",
+    "rules",
+    "run",
+    "score",
+    "start",
+]
 
 app.add_typer(journal_command.app, name="journal")
 app.add_typer(rules.app, name="rules")

@@ -29,6 +29,11 @@ def as_json(columns: Sequence[str], rows: Sequence[Row]) -> None:
     print(json.dumps([dict(zip(columns, map(plain, row), strict=True)) for row in rows], default=str))
 
 
+def as_object(found: dict[str, Any]) -> None:
+    """Print an object; times as ISO text in UTC."""
+    print(json.dumps(plain(found), default=str))
+
+
 def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Print CSV with a header; lists as JSON, null as nothing."""
     writer = csv.writer(sys.stdout, lineterminator="\n")

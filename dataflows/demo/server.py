@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 
 from dataflows.demo import faults as trouble
 from dataflows.demo import wire
+from dataflows.demo.archive import ROOT, Archive
 from dataflows.demo.clock import Clock
 from dataflows.demo.faults import Fault, Faults
 from dataflows.demo.market import Market
@@ -64,6 +65,7 @@ class Exchange:
         self._tape, self._clock = tape, clock
         self._faults = Faults(scheduled)
         self._rest = Rest(tape, clock, self._faults)
+        self._archive = Archive(tape, clock)
         self._clients: dict[ServerConnection, Session] = {}
         self._stalled: set[ServerConnection] = set()
         self._asked = {"rest": 0, "handshakes": 0}
@@ -110,6 +112,8 @@ class Exchange:
                 return _response(turned_away(*refused))
         if rest:
             return _response(await asyncio.to_thread(self._rest.answer, request.path))
+        if path.startswith(ROOT):
+            return _response(await asyncio.to_thread(self._archive.answer, path))
         if path == "/demo/fault":
             return _response(self._requested(dict(parse_qsl(urlsplit(request.path).query))))
         if path == "/demo/status":

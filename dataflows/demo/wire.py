@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from dataflows.demo.depth import Change, Levels, Shown
 from dataflows.demo.tape import INTERVALS_MS, Candle, Frame, Ints, Listing, Trades
 
+ARCHIVE_HEADER = b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
+
 
 def decimal(value: int, decimals: int) -> str:
     """Return value x 10**-decimals as text, exactly."""
@@ -133,6 +135,21 @@ def mark_price(listing: Listing, time_ms: int, mark: float, index: float, rate: 
 def open_interest(listing: Listing, lots: int, now_ms: int) -> dict[str, Any]:
     """Return the answer to `/fapi/v1/openInterest`."""
     return {"symbol": listing.native, "openInterest": decimal(lots, listing.size_decimals), "time": now_ms}
+
+
+def archive_lines(listing: Listing, trades: Trades) -> bytes:
+    """Return lines of a file of the archive, behind `ARCHIVE_HEADER`."""
+    rows = zip(
+        trades.id.tolist(),
+        _texts(trades.price, listing.price_decimals),
+        _texts(trades.size, listing.size_decimals),
+        trades.first.tolist(),
+        trades.last.tolist(),
+        trades.time.tolist(),
+        trades.sell.tolist(),
+        strict=True,
+    )
+    return "".join(f"{a},{p},{q},{first},{last},{t},{'true' if m else 'false'}\n" for a, p, q, first, last, t, m in rows).encode()
 
 
 def rest_trades(listing: Listing, trades: Trades) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from pipelines.rules.book import Rules, canonical, load
 from pipelines.settings import CONFIG, Settings, SettingsError
 from pipelines.store.journal_memory import Memory, recall
 from pipelines.store.journal_writer import Writer
-from pipelines.store.retention import consumed, expire
+from pipelines.store.retention import consumed, expire, kept_from, sealed
 from pipelines.tape import empty
 from pipelines.venues import VENUES, venue
 
@@ -268,9 +268,9 @@ class Recorder:
 
     async def _expire(self) -> None:
         folder, read = self.settings.journal_dir, consumed(self.settings.journal_dir)
-        keep, today = self.settings.journal.keep_days, date_of(self.now_ns())
+        first = kept_from(self.settings.journal, date_of(self.now_ns()), sealed(folder))
         try:
-            gone = await asyncio.to_thread(expire, folder, keep, today, read.segment if read else None)
+            gone = await asyncio.to_thread(expire, folder, first, read.segment if read else None)
         except OSError as error:
             log.error("not_expired", error=str(error))
         else:

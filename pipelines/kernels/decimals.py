@@ -19,6 +19,8 @@ MOST_PLACES = 18
 LIMIT = 1 << 53
 """Mantissas at a value's own exponent stay below this, where doubles hold integers exactly."""
 WIDEST = 1 << 62
+DIGITS = 1e15
+"""Below it a mantissa is what the shortest text of a double says; above, two texts may stand for one double."""
 
 _TENS = np.array([10.0**e for e in range(MOST_PLACES + 1)])
 _TEN = np.array([10**e for e in range(MOST_PLACES + 1)], np.int64)
@@ -44,6 +46,27 @@ def _enough(value, places, most):
         return places
     own = _places(value)
     return max(own, places) if 0 <= own <= most else -1
+
+
+@njit(cache=True)
+def least_places(sizes):
+    """Return the least exponent that holds every size (float64, (n,), above zero); -1: none does, or one has too many digits."""
+    places = 0
+    for k in range(sizes.size):
+        places = _enough(sizes[k], places, SIZE_PLACES)
+        if places < 0:
+            return -1
+    return places
+
+
+@njit(cache=True)
+def read_off(values, mantissas, places):
+    """Write each value (float64, (n,), not below zero) as mantissa and least exponent; places -1: it has more than 15 digits."""
+    for k in range(values.size):
+        own = _places(values[k])
+        m = np.rint(values[k] * _TENS[own]) if own >= 0 else DIGITS
+        places[k] = own if m < DIGITS else -1
+        mantissas[k] = np.int64(m)
 
 
 @njit(cache=True)
@@ -78,6 +101,16 @@ def mantissa(value, places):
         if m < WIDEST / _TENS[places - own]:
             return np.int64(m) * _TEN[places - own]
     return np.int64(-1)
+
+
+@njit(cache=True)
+def mantissas(values, places, out):
+    """Write every value (float64, (n,), above zero) as an integer of that many places; return whether all fit."""
+    fits = True
+    for k in range(values.size):
+        out[k] = mantissa(values[k], places)
+        fits &= out[k] > 0
+    return fits
 
 
 @njit(cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ def ratio(above: Floats, below: Floats, what: str) -> Interval:
     bearing = int(np.count_nonzero(below))
     if bearing < LEAST_DAYS:
         return _none(what, bearing)
-    drawn = _draws(below.size)
+    drawn = draws(below.size)
     sums = drawn @ below
     some = sums > 0
     return _ends((drawn @ above)[some] / sums[some])
@@ -61,7 +62,7 @@ def median(values: Floats, day: Ints, days: int, what: str) -> Interval:
         return _none(what, bearing)
     order = np.argsort(values, kind="stable")
     values, day = values[order], day[order]
-    drawn = _draws(days)
+    drawn = draws(days)
     found = []
     for k in range(0, DRAWS, _AT_ONCE):
         weight = np.cumsum(drawn[k : k + _AT_ONCE, day], axis=1)
@@ -70,9 +71,12 @@ def median(values: Floats, day: Ints, days: int, what: str) -> Interval:
     return _ends(np.concatenate(found))
 
 
-def _draws(days: int) -> Ints:
-    """Return how often each day was drawn, a row a draw; the same for every figure of so many days."""
-    return np.random.default_rng(SEED).multinomial(days, np.full(days, 1 / days), DRAWS)
+@lru_cache(maxsize=8)
+def draws(days: int) -> Ints:
+    """Return how often each day was drawn, a row a draw; the same for every figure of so many days. Not to be written to."""
+    drawn = np.random.default_rng(SEED).multinomial(days, np.full(days, 1 / days), DRAWS)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def _ends(drawn: Floats) -> Interval:

@@ -31,7 +31,12 @@ DUMP: Final = Layout(
     b"TimestampOfReceive,Stream,EventType,EventTime,TransactionTime,Symbol,TradeId,Price,Quantity,"
     b"IsBuyerMarketMaker,MUnknownParameter",
 )
-EXCHANGES: Final = {b"binance": "binance-spot", b"binance-futures": "binance-usdm"}
+EXCHANGES: Final = {
+    b"binance": "binance-spot",
+    b"binance-futures": "binance-usdm",
+    b"binance-delivery": "binance-coinm",
+    b"ftx": "ftx",
+}
 """Our names of tardis' exchanges."""
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"

@@ -96,23 +96,26 @@ def _write(fs: pafs.FileSystem, root: str, table: Table, part: pa.Table, name: s
     path = f"date={date}/venue={venue}/{name}.parquet"
     part = part.drop_columns(PARTITION)
     part = part.take(_order(part, table.sort))
+    with open_file(fs, f"{root}/{path}") as sink, pq.ParquetWriter(sink, part.schema, **options(part.schema)) as writer:
+        writer.write_table(part, row_group_size=ROW_GROUP)
+        writer.add_key_value_metadata(metadata)
+    sync(fs, root, path)
+    size = fs.get_file_info(f"{root}/{path}").size
+    return Staged(table.name, path, size, date, venue, part.num_rows, statistics(part))
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how a file of these columns is written."""
     # Rising integers shrink to almost nothing as deltas; prices and sizes recur, so dictionaries beat byte splitting.
-    deltas = [f.name for f in part.schema if pa.types.is_int64(f.type) or pa.types.is_timestamp(f.type)]
-    sink = _open(fs, f"{root}/{path}")
-    options = {
+    deltas = [f.name for f in schema if pa.types.is_int64(f.type) or pa.types.is_timestamp(f.type)]
+    return {
         "compression": "zstd",
         "compression_level": 3,
-        "use_dictionary": [_leaf(f) for f in part.schema if f.name not in deltas],
+        "use_dictionary": [_leaf(f) for f in schema if f.name not in deltas],
         "column_encoding": dict.fromkeys(deltas, "DELTA_BINARY_PACKED"),
         "dictionary_pagesize_limit": 4 << 20,
         "store_schema": False,
     }
-    with sink, pq.ParquetWriter(sink, part.schema, **options) as writer:
-        writer.write_table(part, row_group_size=ROW_GROUP)
-        writer.add_key_value_metadata(metadata)
-    _sync(fs, root, path)
-    size = fs.get_file_info(f"{root}/{path}").size
-    return Staged(table.name, path, size, date, venue, part.num_rows, statistics(part))
 
 
 def _order(rows: pa.Table, columns: tuple[str, ...]) -> npt.NDArray[np.intp]:
@@ -136,12 +139,13 @@ def _leaf(field: pa.Field) -> str:
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
 
 
-def _open(fs: pafs.FileSystem, path: str) -> pa.NativeFile:
+def open_file(fs: pafs.FileSystem, path: str) -> pa.NativeFile:
+    """Open a new file, and make the folders it lies in."""
     fs.create_dir(path.rpartition("/")[0], recursive=True)
     return fs.open_output_stream(path)
 
 
-def _sync(fs: pafs.FileSystem, root: str, path: str) -> None:
+def sync(fs: pafs.FileSystem, root: str, path: str) -> None:
     """Force a file, and the folders from it up to the table's, to disk; an object store has done so by itself."""
     if not isinstance(fs, pafs.LocalFileSystem):
         return
@@ -166,11 +170,12 @@ def statistics(rows: pa.Table) -> str:
         if pa.types.is_string(field.type) and pc.max(pc.binary_length(column)).as_py() > LONG_TEXT:
             continue
         extremes = pc.min_max(column).as_py()
-        low[field.name], high[field.name] = _plain(extremes["min"]), _plain(extremes["max"])
+        low[field.name], high[field.name] = plain(extremes["min"]), plain(extremes["max"])
     return json.dumps(
         {"numRecords": rows.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}, separators=(",", ":")
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as the statistics say it: times as ISO text."""
     return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if hasattr(value, "strftime") else value

@@ -8,6 +8,7 @@ from pipelines.venues.binance import Binance
 from pipelines.venues.bybit import Bybit
 from pipelines.venues.coinbase import Coinbase
 from pipelines.venues.coinbase_advanced import CoinbaseAdvanced
+from pipelines.venues.ftx import Ftx
 from pipelines.venues.kraken import Kraken
 from pipelines.venues.okx import Okx
 from pipelines.venues.venue import Venue
@@ -24,6 +25,7 @@ VENUES: Final[dict[str, Venue]] = {
     "okx": Okx(),
     "kraken": Kraken(),
     "demo": Binance("demo", "usdm"),
+    "ftx": Ftx(),
 }
 
 

@@ -10,6 +10,7 @@ all. Both are opened. The one that delivers is used, and if both do, they are as
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pipelines.tape import Decoded
 from pipelines.venues import binance_archive, binance_feeds, binance_frames, binance_names, binance_rest, binance_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 MAX_STREAMS: Final = 1024
@@ -138,6 +139,7 @@ class Binance:
             verified=market.verified,
             weight_header=WEIGHT_HEADER,
             messages_per_second=market.messages_per_second,
+            archive=_DEMO_REST if self.name == "demo" else binance_archive.BASE,
         )
 
     @property
@@ -288,3 +290,7 @@ class Binance:
     def archive_layout(self, first_line: bytes) -> Layout | None:
         """Return how the lines of an archive are laid out, None if it is none of Binance's trades."""
         return binance_archive.layout_of(first_line)
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """See `Venue.archive_files`."""
+        return binance_archive.files(self.market, native, date, tape)

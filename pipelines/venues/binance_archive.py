@@ -3,14 +3,23 @@
 Spot's times are microseconds from 2025 on and milliseconds before; futures' are milliseconds throughout. Spot has one
 more column at the end (`is_best_match`). COIN-M's sizes count contracts. No column names the symbol: the file's name
 does.
+
+A file holds a UTC day, or a month; beside it lies its SHA-256. The files of months have been published with two ranges of
+ids interleaved, and with a trade of the month before; all are issued anew without a word.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import datetime as dt
+from typing import Final, Literal
 
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
+from pipelines.venues.venue import ArchiveFile
+
+BASE: Final = "https://data.binance.vision"
+_SECTIONS: Final = {"spot": "spot", "usdm": "futures/um", "coinm": "futures/cm"}
+_KINDS: Final[dict[Tape, str]] = {"agg": "aggTrades", "fill": "trades"}
 
 _AGG: Final = ("id", "price", "size", "first", "last", "time", "seller")
 _FILL: Final = ("id", "price", "size", "", "time", "seller")
@@ -38,3 +47,13 @@ def archive_kind(first_line: bytes) -> Tape | None:
     """Return the tape of an archive by its first line: `agg`, `fill`, or None if it is no archive of trades."""
     layout = layout_of(first_line)
     return layout.tape if layout else None
+
+
+def files(market: Literal["spot", "usdm", "coinm"], native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+    """Return the file of a UTC date and that of its month."""
+    kind = _KINDS[tape]
+    found: list[ArchiveFile] = []
+    for part, folder, told in (("day", "daily", f"{date}"), ("month", "monthly", f"{date:%Y-%m}")):
+        path = f"/data/{_SECTIONS[market]}/{folder}/{kind}/{native}/{native}-{kind}-{told}.zip"
+        found.append(ArchiveFile(path, f"{path}.CHECKSUM", "day" if part == "day" else "month"))
+    return found

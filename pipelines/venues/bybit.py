@@ -10,6 +10,7 @@ the frame of trades names the topic `trade.linear.BTCUSDT`, not `publicTrade.BTC
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -25,7 +26,7 @@ from pipelines.venues import bybit_archive, bybit_frames, bybit_names, bybit_res
 from pipelines.venues.bybit_rest import Market
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 MAX_ARGS: Final = 21_000
 """Characters that the topics of a connection may take together."""
@@ -85,6 +86,7 @@ class Bybit:
             ping_s=20.0,
             page=self._page,
             too_many=(403, 418, 429),
+            archive=bybit_archive.BASE,
         )
 
     @property
@@ -216,6 +218,10 @@ class Bybit:
     def archive_layout(self, first_line: bytes) -> Layout | None:
         """See `Venue.archive_layout`."""
         return bybit_archive.layout_of(first_line, self.market)
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """See `Venue.archive_files`."""
+        return bybit_archive.files(self.market, native, date) if tape == "fill" else []
 
 
 def _topic(stream: Stream) -> str:

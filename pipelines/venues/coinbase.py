@@ -6,6 +6,7 @@ allows about ten requests a second, and wants a User-Agent. `coinbase_frames` te
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
@@ -21,7 +22,7 @@ from pipelines.venues import candles, coinbase_frames, endpoint
 from pipelines.venues.coinbase_frames import Name
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
-from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import GARBLED, ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 CHANNELS: Final[dict[Feed, tuple[str, ...]]] = {
     "trades": ("matches", "heartbeat"),
@@ -193,6 +194,11 @@ class Coinbase:
     def archive_layout(self, first_line: bytes) -> None:
         """Return None: the venue publishes no archives."""
         del first_line
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """Return none: the venue publishes none."""
+        del native, date, tape
+        return []
 
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:

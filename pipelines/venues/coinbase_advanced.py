@@ -10,6 +10,7 @@ hole in the numbers is all that shows lost updates of a book.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
@@ -26,7 +27,7 @@ from pipelines.venues.coinbase import guess
 from pipelines.venues.coinbase_advanced_sights import Name
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
-from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import GARBLED, ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 CHANNELS: Final[dict[Feed, str]] = {"trades": "market_trades", "quotes": "ticker", "book": "level2"}
 BATCH: Final = 50
@@ -238,6 +239,11 @@ class CoinbaseAdvanced:
     def archive_layout(self, first_line: bytes) -> None:
         """Return None: the venue publishes no archives."""
         del first_line
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """Return none: the venue publishes none."""
+        del native, date, tape
+        return []
 
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:

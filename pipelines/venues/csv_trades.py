@@ -19,6 +19,7 @@ import pyarrow.csv as pcsv
 from pipelines.tape import Decoded
 from pipelines.venues import trade_ids
 from pipelines.venues.columns import Ints, Refused, Tape, Trades, build, nanoseconds
+from pipelines.venues.times import all_rfc3339_us
 
 _INT: Final = rb"-?(?:[0-9]{1,18}|[1-8][0-9]{18})"
 _TEXT: Final = rb"[ -~]*"
@@ -33,6 +34,7 @@ _CELLS: Final = {
     "last": _INT,
     "time": _INT,
     "seconds": rb"[0-9]{1,10}(?:\.[0-9]{1,9})?",
+    "iso": rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|\+00:00)",
     "received": _INT,
     "seller": _BOOL,
     "best": _BOOL,
@@ -42,7 +44,9 @@ _CELLS: Final = {
 }
 """What a cell must be, by column."""
 _SCIENTIFIC = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "side", "symbol"), pa.string()) | {"seller": pa.bool_()}
+_ARROW: Final = dict.fromkeys(("uuid", "price", "size", "seconds", "iso", "side", "symbol"), pa.string()) | dict.fromkeys(
+    ("seller", "best"), pa.bool_()
+)
 
 
 class Layout(NamedTuple):
@@ -53,8 +57,8 @@ class Layout(NamedTuple):
     tape : {'agg', 'fill'}
     columns : tuple of str
         Of `id` (or `uuid`, or `number`: of the line, from 1 each day), `price`, `size`, `first` and `last` (fills of an
-        aggregate), `time` (or `seconds`, with a fraction), `received`, `seller` (the seller was the taker), `side` (of
-        the taker: buy or sell), `symbol`; `best` (a flag) and the empty are not needed.
+        aggregate), `time` (or `seconds`, with a fraction, or `iso`), `received`, `seller` (the seller was the taker), `side` (of
+        the taker: buy or sell), `symbol`, `best` (a flag); what the empty hold may be anything.
     header : bytes
         What the first line may be.
     scientific : bool
@@ -101,7 +105,7 @@ def decode(data: bytes, layout: Layout, symbol: str, first_line: int = 1) -> Dec
     if not data:
         return build(_no_trades(), [], ignored)
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    table = _read(data, layout)
+    table = None if data.startswith(b"#") or b"\n#" in data else _read(data, layout)
     if table is not None and table.num_rows == lines:
         return build(_trades(table, np.arange(first_line, first_line + lines), symbol, layout), [], ignored)
     return _decode_singly(data, layout, symbol, first_line, ignored)
@@ -141,9 +145,9 @@ def _salvage(line: bytes, number: int, reason: str, layout: Layout, symbol: str)
 
 
 def _read(data: bytes, layout: Layout) -> pa.Table | None:
-    """Return the needed columns of all lines, None if any line cannot be right."""
+    """Return the columns of all lines that have a name, None if any line cannot be right."""
     names = [name or f"unused {k}" for k, name in enumerate(layout.columns)]
-    needed = [name for name in layout.columns if name not in ("", "best")]
+    needed = [name for name in layout.columns if name]
     try:
         table = pcsv.read_csv(
             pa.BufferReader(data),
@@ -169,7 +173,7 @@ def _fits(table: pa.Table, name: str) -> bool:
         return bool((values >= 0).all() and (name == "id" or (values < 10**9).all()))
     if name in {"side", "symbol"}:
         return all(re.fullmatch(_CELLS[name], text.encode()) for text in table[name].unique().to_pylist())
-    if name in {"uuid", "seconds"}:
+    if name in {"uuid", "seconds", "iso"}:
         return bool(pc.all(pc.match_substring_regex(table[name], f"^(?:{_CELLS[name].decode()})$")).as_py())
     return True
 
@@ -200,6 +204,8 @@ def _times(table: pa.Table) -> Ints:
     if "time" in table.column_names:
         times: Ints = table["time"].to_numpy()
         return times
+    if "iso" in table.column_names:
+        return all_rfc3339_us(table["iso"].to_pylist())
     seconds = pc.cast(table["seconds"], pa.float64()).to_numpy()
     us: Ints = np.rint(seconds * 1e6).astype(np.int64)  # a double tells a quarter of a microsecond apart until 2106
     return us

@@ -9,6 +9,7 @@ not by id, so that only the newest page can be asked for. There are no liquidati
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import zlib
 from collections.abc import Collection, Sequence
@@ -25,7 +26,7 @@ from pipelines.tape import Decoded
 from pipelines.venues import candles, endpoint, kraken_frames
 from pipelines.venues.columns import UNREADABLE, Tape
 from pipelines.venues.sheet import refusal
-from pipelines.venues.venue import GARBLED, Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import GARBLED, ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 DEPTH: Final = 25
 BATCH: Final = 50
@@ -217,6 +218,11 @@ class Kraken:
     def archive_layout(self, first_line: bytes) -> None:
         """Return None: the venue's archives name no side."""
         del first_line
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """Return none: the venue's archives name no side."""
+        del native, date, tape
+        return []
 
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:

@@ -7,6 +7,7 @@ regions (`wseea`, `wsus`) is a matter of `endpoints`. What the messages are like
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipelines.tape import Decoded, Fault, empty
 from pipelines.venues import endpoint, okx_archive, okx_frames, okx_rest, okx_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
 
 BATCH: Final = 20
 """Channels named in one message: a wrong one may cost all of them."""
@@ -68,6 +69,7 @@ class Okx:
             ping_s=20.0,
             page=100,
             exact_history=False,
+            archive=okx_archive.BASE,
         )
 
     # Sockets
@@ -195,6 +197,10 @@ class Okx:
     def archive_layout(self, first_line: bytes) -> Layout | None:
         """See `Venue.archive_layout`."""
         return okx_archive.layout_of(first_line)
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """See `Venue.archive_files`; there are single fills only."""
+        return okx_archive.files(native, date) if tape == "fill" else []
 
 
 def _kind(native: str) -> Literal["SPOT", "SWAP", "FUTURES"]:

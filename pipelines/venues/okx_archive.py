@@ -7,9 +7,13 @@ the stroke is read.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final
 
 from pipelines.venues.csv_trades import Layout
+from pipelines.venues.venue import ArchiveFile
+
+BASE: Final = "https://static.okx.com"
 
 _COLUMNS: Final = {
     b"instrument_name": "symbol",
@@ -34,3 +38,9 @@ def layout_of(first_line: bytes) -> Layout | None:
     if len(set(known)) < len(known) or not _NEEDED.issubset(known):
         return None
     return Layout("fill", columns, line, scientific=True)
+
+
+def files(native: str, date: dt.date) -> list[ArchiveFile]:
+    """Return the files of the two days of Hong Kong that a UTC date is in."""
+    days = (date, date + dt.timedelta(1))
+    return [ArchiveFile(f"/cdn/okex/traderecords/trades/daily/{day:%Y%m%d}/{native}-trades-{day}.zip") for day in days]

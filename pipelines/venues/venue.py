@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -175,6 +176,8 @@ class Rules(NamedTuple):
         is may be either, which its body tells.
     exact_history : bool
         A repair answer holds the trades as the socket sends them (else: single fills where the socket merges them).
+    archive : str
+        Base URL of the archive of trades; empty: there is none.
     """
 
     rest: str
@@ -193,6 +196,26 @@ class Rules(NamedTuple):
     book_depth: int = 0
     exact_history: bool = True
     too_many: tuple[int, ...] = (418, 429)
+    archive: str = ""
+
+
+class ArchiveFile(NamedTuple):
+    """A file of a venue's archive of trades.
+
+    Attributes
+    ----------
+    path : str
+        Below `Rules.archive`.
+    checksum : str
+        Path of a file with its SHA-256, as `sha256sum` writes it; empty: there is none.
+    part : {'day', 'month', 'edge'}
+        A date is in all files of days together, and in that of the month alone. That of an edge may hold trades of the date,
+        and may be missing.
+    """
+
+    path: str
+    checksum: str = ""
+    part: Literal["day", "month", "edge"] = "day"
 
 
 class Venue(Protocol):
@@ -290,3 +313,6 @@ class Venue(Protocol):
 
     def archive_layout(self, first_line: bytes) -> Layout | None:
         """Return how the lines of an archive are laid out, None if it is none of this venue's trades."""
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        """Return the files that can hold trades of a UTC date; none where no archive has that kind of tape."""

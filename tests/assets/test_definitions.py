@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from assets.checks import STREAMED
+from assets.history import POOL, SEALED
+from assets.partitions import DAYS
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -32,7 +34,7 @@ def test_they_load_without_a_lake_and_write_nothing(definitions: dg.Definitions,
 
 def test_every_table_is_an_external_asset_with_its_columns(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.path[1] for key in graph.get_all_asset_keys()} == set(STREAMED)
+    assert {key.path[1] for key in graph.get_all_asset_keys() if key.path[0] == "live"} == set(STREAMED)
     for name, table in STREAMED.items():
         node = graph.get(dg.AssetKey(["live", name]))
         assert node.is_external
@@ -45,13 +47,27 @@ def test_every_table_is_an_external_asset_with_its_columns(definitions: dg.Defin
 
 def test_no_asset_has_more_than_three_checks(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    checks = [len(graph.get(key).check_keys) for key in graph.get_all_asset_keys()]
-    assert min(checks) >= 1
-    assert max(checks) <= 3
+    checks = {key: len(graph.get(key).check_keys) for key in graph.get_all_asset_keys()}
+    assert max(checks.values()) <= 3
+    assert min(count for key, count in checks.items() if key.path[0] == "live" or key.path[0] in SEALED) >= 1
+
+
+def test_finished_days_are_made_from_the_stream_and_from_archives(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get(dg.AssetKey("trades")).parent_keys} == {"live/trades", "archive/files"}
+    for name in SEALED:
+        node = graph.get(dg.AssetKey(name))
+        assert node.partitions_def == DAYS
+        assert (node.group_name, node.owners, node.pools) == ("history", ["team:tapeflow"], {POOL})
+        assert node.description
+        assert node.metadata["dagster/column_schema"].columns
+        assert node.backfill_policy == dg.BackfillPolicy.multi_run(31)
 
 
 def test_what_is_to_run_by_itself_does(definitions: dg.Definitions) -> None:
     assert definitions.resolve_sensor_def("live_tables").default_status is dg.DefaultSensorStatus.RUNNING
+    assert definitions.resolve_sensor_def("seal_finished").default_status is dg.DefaultSensorStatus.RUNNING
+    assert definitions.resolve_sensor_def("repair_gaps").default_status is dg.DefaultSensorStatus.STOPPED
     assert definitions.resolve_schedule_def("daily_upkeep").default_status is dg.DefaultScheduleStatus.RUNNING
 
 

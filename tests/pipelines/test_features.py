@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 
 from pipelines import quote_features
 from pipelines.detector_settings import Detectors
-from pipelines.features import Features, whole
+from pipelines.features import Features
 from pipelines.jobs import Job, load
 from pipelines.kernels.bar import BAR
+from pipelines.kernels.wide import join
 from pipelines.market import DAY_US
 from pipelines.minute_measures import COLUMNS, Measured
+from pipelines.reference import limbs
 from pipelines.settings import Kernels
 from pipelines.sources import open_source
 from pipelines.store.lake import Lake
@@ -256,7 +258,8 @@ def test_extremes_stay_finite(price: float, size: float) -> None:
 
 @given(st.integers(0, 10**15), st.integers(0, 12))
 def test_a_double_stands_for_one_decimal(units: int, places: int) -> None:
-    assert whole(units / 10**places, places) == units
+    hi, lo = limbs(np.array([units / 10**places]), places)
+    assert join(hi[0], lo[0]) == units
 
 
 @pytest.mark.real

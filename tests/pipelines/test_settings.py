@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.market import TABLES
+from pipelines.retention_settings import Retention
 from pipelines.settings import Settings, SettingsError, load
 
 
@@ -101,3 +103,25 @@ def test_vpin_by_bulk_classification_needs_minutes() -> None:
 @pytest.mark.parametrize("volume", ["0.000000001", "1e-8"])
 def test_a_bucket_volume_out_of_range_is_refused(volume: str) -> None:
     assert "kernels.bucket_volume" in faults(f"kernels: {{bucket_volume: '{volume}'}}\n")[0]
+
+
+def test_faults_of_retention_are_told_with_the_others() -> None:
+    found = faults("retention: {quotes: 0, inputs: 3}\njournal: {keep_days: 9}\n")
+    assert found[0].startswith("tapeflow.yaml: journal: keep_unsealed_days is 7, less than keep_days (9)")
+    assert found[1].startswith("tapeflow.yaml: retention: no limit can be set for inputs: there are trades, bars,")
+    assert faults("retention: {quotes: 0}\n") == ["tapeflow.yaml: retention.quotes: Input should be greater than or equal to 1"]
+
+
+def test_limits_of_retention_can_be_set_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("tapeflow.yaml").write_text("retention: {quotes: null}\n")
+    monkeypatch.setenv("TAPEFLOW_RETENTION__TRADES", "90")
+    limits = load().retention.limits()
+    assert limits["trades"] == 90
+    assert "quotes" not in limits
+    assert limits["book"] == 30
+
+
+def test_retention_limits_tables_that_there_are() -> None:
+    assert set(Retention.model_fields) <= TABLES.keys()
+    kept = {"alerts", "gaps", "inputs", "instruments", "seals"}
+    assert kept.isdisjoint(Retention.model_fields)

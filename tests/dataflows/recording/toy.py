@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +24,7 @@ from pipelines.feeds import Depth, Feed, Funding
 from pipelines.market import Instrument
 from pipelines.tape import Decoded, empty
 from pipelines.venues.columns import Tape
-from pipelines.venues.venue import Answer, Failure, Request, Route, Rules, Seen, Sight, Stream
+from pipelines.venues.venue import Answer, ArchiveFile, Failure, Request, Route, Rules, Seen, Sight, Stream
 
 ALL: frozenset[Feed] = frozenset({"trades", "quotes", "book", "liquidations", "funding"})
 RULES = Rules("", (60_000, 60.0), "fill", contiguous=True, feeds=ALL, verified=ALL, messages_per_second=1000.0, page=10)
@@ -131,6 +132,9 @@ class Toy:
 
     def archive_layout(self, first_line: bytes) -> None:
         return None
+
+    def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
+        return []
 
 
 def subscribe(stream: Stream) -> bytes:

@@ -6,9 +6,10 @@ import datetime as dt
 from pathlib import Path
 
 from pipelines.records import Kind
+from pipelines.settings import Journal
 from pipelines.store.journal import segments
 from pipelines.store.journal_writer import Writer
-from pipelines.store.retention import Consumed, consumed, expire, publish_consumed
+from pipelines.store.retention import Consumed, consumed, expire, expired, kept_from, publish_consumed, publish_sealed, sealed
 from pipelines.store.segment import Record
 
 DAY = 86_400 * 10**9
@@ -26,16 +27,18 @@ def journal(folder: Path, days: int) -> list[str]:
 def test_old_segments_go_and_whole_dates_stay(tmp_path: Path) -> None:
     names = journal(tmp_path, 6)
     today = dt.date(2024, 10, 4) + dt.timedelta(5)
-    assert expire(tmp_path, 3, today, names[-1]) == names[:1]
+    first = today - dt.timedelta(3)
+    assert [path.name for path in expired(tmp_path, first, names[-1])] == names[:1]
+    assert expire(tmp_path, first, names[-1]) == names[:1]
     assert [path.name for path in segments(tmp_path)] == names[1:]
-    assert expire(tmp_path, 3, today, names[-1]) == []
+    assert expire(tmp_path, first, names[-1]) == []
 
 
 def test_nothing_at_or_past_what_the_flow_has_consumed_goes(tmp_path: Path) -> None:
     names = journal(tmp_path, 4)
     later = dt.date(2030, 1, 1)
-    assert expire(tmp_path, 3, later, None) == []
-    assert expire(tmp_path, 3, later, names[2]) == names[:2]
+    assert expire(tmp_path, later, None) == []
+    assert expire(tmp_path, later, names[2]) == names[:2]
     assert [path.name for path in segments(tmp_path)] == names[2:]
 
 
@@ -52,5 +55,26 @@ def test_segments_never_written_to_go_with_those_around_them(tmp_path: Path) -> 
     Writer(tmp_path).close()
     last = journal(tmp_path, 2)[-2:]
     names = [path.name for path in segments(tmp_path)]
-    assert expire(tmp_path, 3, dt.date(2030, 1, 1), last[1]) == names[:3]
+    assert expire(tmp_path, dt.date(2030, 1, 1), last[1]) == names[:3]
     assert names[0] == first[0]
+
+
+def test_dates_that_are_not_sealed_are_kept_for_longer_but_not_for_ever() -> None:
+    today, journal = dt.date(2024, 10, 20), Journal(keep_days=3, keep_unsealed_days=7)
+
+    def first(sealed_through: int | None) -> int:
+        return kept_from(journal, today, dt.date(2024, 10, sealed_through) if sealed_through else None).day
+
+    assert first(19) == 17, "sealed or not, whole dates stay"
+    assert first(16) == 17
+    assert first(15) == 16, "the 16th is not sealed"
+    assert first(2) == first(None) == 13
+
+
+def test_how_far_all_is_sealed_is_published_and_read(tmp_path: Path) -> None:
+    assert sealed(tmp_path) is None
+    publish_sealed(tmp_path, dt.date(2024, 10, 4))
+    assert sealed(tmp_path) == dt.date(2024, 10, 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["sealed.json"]
+    (tmp_path / "sealed.json").write_text('{"through": 7}')
+    assert sealed(tmp_path) is None

@@ -1,0 +1,132 @@
+"""A day of a venue from its archive: its files fetched (or found in a folder), and read as one tape."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from assets.download import PATIENCE, Archive, ArchiveError, Card, MissingError, Patience, card_of
+from pipelines.history.archive_day import ArchiveDay, archive_day, span
+from pipelines.history.archives import NoFileError, choose, dropped, in_folder
+from pipelines.history.csv_file import recognise
+from pipelines.history.day import Day
+from pipelines.market import DAY_US, Instrument
+from pipelines.settings import Settings
+from pipelines.venues import venue as venue_named
+from pipelines.venues.columns import Tape
+from pipelines.venues.venue import ArchiveFile
+
+__all__ = ["ArchiveError", "MissingError", "fetch_day"]
+
+
+def fetch_day(
+    settings: Settings,
+    day: Day,
+    symbols: Sequence[str],
+    watch: Callable[[str], None] = lambda _: None,
+    patience: Patience = PATIENCE,
+) -> ArchiveDay:
+    """Fetch the files of a day that are not there yet (asking whether those that are were issued anew), and return its tape.
+
+    The tape is of the kind that is recorded live, where the archive has it, else of the other.
+
+    Parameters
+    ----------
+    settings : Settings
+        `archives` says where a venue's archive is, if not where it always is; files are kept under `<data>/archive`.
+    day : Day
+    symbols : sequence of str
+        Normalised, or the venue's own names.
+    watch : callable
+        Told what is being done, a line each.
+    patience : Patience
+
+    Raises
+    ------
+    MissingError
+        If the archive has no file of one of the symbols.
+    ArchiveError
+        If a file cannot be fetched, or its checksum does not hold.
+    SourceError
+        If a file is damaged or holds something else; here, or from `pieces` of the tape.
+    ValueError
+        If the venue has no archive, or a symbol is unknown.
+    """
+    place = venue_named(day.venue)
+    instruments = [place.guess(symbol) for symbol in symbols]
+    base = _base(settings, day.venue)
+    if not base.startswith(("http://", "https://")):
+        return _from_folder(Path(base), day, instruments)
+    tape = next((tape for tape in _tapes(day.venue) if place.archive_files("", day.date, tape)), None)
+    if tape is None:
+        raise ValueError(f"{day.venue} has no archive of trades in the layout that is known; set archives to a folder")
+    folder = settings.data / "archive" / day.venue
+    with closing(Archive(base, folder, watch, patience)) as archive:
+        files = [_fetched(archive, place.archive_files(i.native, day.date, tape), day, i) for i in instruments]
+    return archive_day(files, day, instruments, tape)
+
+
+def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrument: Instrument) -> list[Path]:
+    def inspect(path: Path) -> Card:
+        return {"span": span(path, day.venue, instrument.native)}
+
+    def obtain(file: ArchiveFile) -> Path | None:
+        path = archive.get(file, inspect)
+        return path if path is None or file.part != "edge" or _touches(card_of(path).get("span"), day) else None
+
+    try:
+        return choose(files, obtain)
+    except NoFileError as error:
+        url = archive.base + error.files[0].path
+        raise MissingError(f"{day}: the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
+
+
+def _base(settings: Settings, venue: str) -> str:
+    """Return the URL or folder of a venue's archive."""
+    stand_in = settings.endpoints.get(venue, "") if venue == "demo" else ""  # the demo exchange serves its own
+    base = settings.archives.get(venue) or stand_in or venue_named(venue).rules.archive
+    if not base:
+        raise ValueError(f"{venue} publishes no archive of trades; set archives.{venue} to a folder that holds files of them")
+    return base
+
+
+def _tapes(venue: str) -> list[Tape]:
+    """Return the kinds of tape, that which is recorded live first."""
+    return ["agg", "fill"] if venue_named(venue).rules.tape == "agg" else ["fill", "agg"]
+
+
+def _from_folder(folder: Path, day: Day, instruments: Sequence[Instrument]) -> ArchiveDay:
+    """Return a day from a folder: files in the archive's layout, else whatever was dropped into it."""
+    if not folder.is_dir():
+        raise ArchiveError(f"archives.{day.venue}: {folder} is no folder; make it, or give a URL")
+    for tape in _tapes(day.venue):
+        try:
+            files = [_laid_out(folder, day, instrument, tape) for instrument in instruments]
+        except NoFileError:
+            continue
+        return archive_day(files, day, instruments, tape)
+    files = [dropped(folder, instrument, day.date) for instrument in instruments]
+    if missing := [instrument.native for instrument, some in zip(instruments, files, strict=True) if not some]:
+        raise MissingError(f"{folder}: holds no file of {' or '.join(missing)} on {day.date}; its name is to hold both")
+    tapes = {
+        recognise(path, day.venue, instrument.native).layout.tape
+        for instrument, some in zip(instruments, files, strict=True)
+        for path in some
+    }
+    return archive_day(files, day, instruments, "fill" if tapes == {"fill"} else "agg")
+
+
+def _laid_out(folder: Path, day: Day, instrument: Instrument, tape: Tape) -> list[Path]:
+    known = venue_named(day.venue).archive_files(instrument.native, day.date, tape)
+    if not known:
+        raise NoFileError([])
+
+    def obtain(file: ArchiveFile) -> Path | None:
+        path = in_folder(folder, file)
+        return path if path is None or file.part != "edge" or _touches(span(path, day.venue, instrument.native), day) else None
+
+    return choose(known, obtain)
+
+
+def _touches(found: Sequence[int] | None, day: Day) -> bool:
+    """Whether a file from one time to another holds some of a date."""
+    return found is not None and found[0] < day.us + DAY_US and found[1] >= day.us

@@ -1,0 +1,1 @@
+"""Finished days: what they are made of, how they are rebuilt, compared, sealed and kept."""

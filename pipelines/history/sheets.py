@@ -1,0 +1,186 @@
+"""Rows of a sealed day on their way into files: trades as they come, the other tables sorted at the end."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import rows as to_rows
+from pipelines.history.day import Day
+from pipelines.market import TABLES, TRADES
+from pipelines.store import parquet
+from pipelines.store.lake import Lake
+from pipelines.store.parquet import Staged
+from pipelines.tape import ROW, Rows
+
+ROWS = parquet.ROW_GROUP
+"""Trades of a symbol that are written at once."""
+_STEP = ROWS // 16
+_STORED = (
+    *("ts", "trade_id", "seq", "recv_ns", "price", "size", "contracts", "side"),
+    *("first_fill", "last_fill", "fills", "counted", "flags"),
+)
+MANY = 1_000_000
+"""Rows of another table that are held at once."""
+
+
+class Sheets:
+    """Files of one day, staged.
+
+    Parameters
+    ----------
+    lake : Lake
+    day : Day
+    names : dict of table to str
+        File name without its suffix; several files of a table add a number.
+    metadata : dict of str
+        Of each file.
+    """
+
+    def __init__(self, lake: Lake, day: Day, names: dict[str, str], metadata: dict[str, str]) -> None:
+        self.lake, self.day, self.names, self.metadata = lake, day, names, metadata
+        self.staged: dict[str, list[Staged]] = defaultdict(list)
+        self._held: dict[str, list[pa.Table]] = defaultdict(list)
+        self._rows: dict[str, int] = defaultdict(int)
+        self._trades: dict[str, _Columns] = {}
+        self._open: dict[str, _Growing] = {}
+
+    def trades(self, symbol: str, tape: str, rows: Rows) -> None:
+        """Take trades of a symbol, in tape order."""
+        if symbol not in self._trades:
+            self._trades[symbol] = _Columns(self.day.venue, symbol, tape)
+        columns = self._trades[symbol]
+        while rows.size:
+            rows = columns.fill(rows)
+            if columns.filled == ROWS:
+                if symbol not in self._open:
+                    self._open[symbol] = _Growing(self.lake, self.day, self._name("trades", len(self._open)), self.metadata)
+                self._open[symbol].write(columns.take())
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Take rows of another table."""
+        if not rows.num_rows:
+            return
+        self._held[table].append(rows)
+        self._rows[table] += rows.num_rows
+        if self._rows[table] >= MANY:
+            self._stage(table)
+
+    def finish(self) -> dict[str, list[Staged]]:
+        """Write what is left; return all files."""
+        opened = len(self._open)
+        rest = {symbol: columns.take() for symbol, columns in sorted(self._trades.items()) if columns.filled}
+        for symbol, growing in self._open.items():
+            if symbol in rest:
+                growing.write(rest.pop(symbol))
+            self.staged["trades"].append(growing.close())
+        self._open.clear()
+        if rest:
+            name = self._name("trades", opened)
+            self.staged["trades"] += self.lake.stage("trades", pa.concat_tables(rest.values()), name, self.metadata)
+        for table in list(self._held):
+            self._stage(table)
+        return dict(self.staged)
+
+    def discard(self) -> None:
+        """Delete what was written and is not in the lake."""
+        for growing in self._open.values():
+            self.staged["trades"].append(growing.close())
+        self._open.clear()
+        for table, files in self.staged.items():
+            live = self.lake.live(table)
+            self.lake.discard(table, [file.path for file in files if file.path not in live])
+
+    def _stage(self, table: str) -> None:
+        rows = pa.concat_tables(self._held.pop(table)).combine_chunks()
+        self._rows[table] = 0
+        self.staged[table] += self.lake.stage(table, rows, self._name(table, len(self.staged[table])), self.metadata)
+        pa.default_memory_pool().release_unused()
+
+    def _name(self, table: str, number: int) -> str:
+        return f"{self.names[table]}{number:04d}"
+
+
+class _Columns:
+    """Trades of a symbol, column by column, until they are enough for a row group."""
+
+    def __init__(self, venue: str, symbol: str, tape: str) -> None:
+        self.names = [venue], [symbol], [tape]
+        self.filled = 0
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    def fill(self, rows: Rows) -> Rows:
+        """Take as many rows as there is room for; return the others."""
+        n = min(rows.size, ROWS - self.filled)
+        for name in _STORED:
+            room = self._columns.setdefault(name, np.empty(_STEP, ROW[name]))
+            while room.size < self.filled + n:
+                room = self._columns[name] = np.concatenate([room, np.empty_like(room)])
+            room[self.filled : self.filled + n] = rows[name][:n]
+        self.filled += n
+        return rows[n:]
+
+    def take(self) -> pa.Table:
+        """Return the rows, and begin anew."""
+        columns = {name: column[: self.filled] for name, column in self._columns.items()}
+        columns["instrument"] = np.zeros(self.filled, np.int32)
+        self._columns, self.filled = {}, 0
+        return to_rows.trades(columns, *self.names)
+
+
+class _Growing:
+    """A file of trades of one symbol, written row group by row group."""
+
+    def __init__(self, lake: Lake, day: Day, name: str, metadata: dict[str, str]) -> None:
+        self.fs, self.folder = lake.folder("trades")
+        self.day, self.metadata = day, metadata
+        self.path = f"date={day.date}/venue={day.venue}/{name}.parquet"
+        self.rows = 0
+        self.sink = parquet.open_file(self.fs, f"{self.folder}/{self.path}")
+        self.writer = pq.ParquetWriter(self.sink, TRADES.schema, **parquet.options(TRADES.schema))
+
+    def write(self, rows: pa.Table) -> None:
+        rows = rows.select(TRADES.schema.names)
+        self.writer.write_table(rows, row_group_size=rows.num_rows)
+        self.rows += rows.num_rows
+
+    def close(self) -> Staged:
+        self.writer.add_key_value_metadata(self.metadata)
+        self.writer.close()
+        self.sink.close()
+        parquet.sync(self.fs, self.folder, self.path)
+        size = self.fs.get_file_info(f"{self.folder}/{self.path}").size
+        with self.fs.open_input_file(f"{self.folder}/{self.path}") as source:
+            stats = _statistics(pq.read_metadata(source))
+        return Staged("trades", self.path, size, self.day.date.isoformat(), self.day.venue, self.rows, stats)
+
+
+def _statistics(footer: pq.FileMetaData) -> str:
+    """Return the Delta statistics of a file from its footer; see `parquet.statistics`."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    types = {f.name: f.type for f in TABLES["trades"].schema}
+    for group in range(footer.num_row_groups):
+        for c in range(footer.num_columns):
+            column = footer.row_group(group).column(c)
+            name = column.path_in_schema.partition(".")[0]
+            found = column.statistics
+            if found is None or pa.types.is_nested(types[name]):
+                nulls[name] = 0
+                continue
+            nulls[name] = nulls.get(name, 0) + found.null_count
+            if found.has_min_max and not pa.types.is_boolean(types[name]):
+                low[name] = min(low.get(name, found.min), found.min)
+                high[name] = max(high.get(name, found.max), found.max)
+    plain = {
+        "minValues": {k: parquet.plain(v) for k, v in low.items()},
+        "maxValues": {k: parquet.plain(v) for k, v in high.items()},
+    }
+    return json.dumps({"numRecords": footer.num_rows, **plain, "nullCount": nulls}, separators=(",", ":"))

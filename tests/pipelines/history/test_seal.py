@@ -1,0 +1,79 @@
+"""A sealed day equals a loaded one, whatever is sealed before, between or beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.history.archive_day import archive_day
+from pipelines.history.seal import seal
+from pipelines.history.stale import is_current, stale, unsealed
+from pipelines.history.stored_day import stored_day
+from pipelines.store.lake import Lake
+from pipelines.venues import venue
+from tests import tapes
+from tests.pipelines.history import days
+
+
+def test_sealed_days_equal_loaded_ones(tmp_path: Path) -> None:
+    paths = [days.archived(tmp_path, shift) for shift in range(3)]
+    sealed = Lake(tmp_path / "sealed")
+    for shift, path in enumerate(paths):
+        done = seal(sealed, days.tape_of(path, shift), tapes.KERNELS, sealed_at_us=days.NOW)
+        assert not done.skipped
+        assert done.tables["trades"].rows == 3000
+    days.assert_same(sealed, days.loaded(tmp_path / "loaded", *paths))
+    assert stale(sealed) == []
+    assert unsealed(sealed) == []
+
+
+def test_a_second_seal_of_the_same_tape_does_nothing(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    tape = days.tape_of(days.archived(tmp_path, 0), 0)
+    seal(lake, tape, tapes.KERNELS, sealed_at_us=days.NOW)
+    before = days.contents(lake), lake.live("trades"), lake.live("bars")
+    for again in (tape, stored_day(lake, days.day())):
+        assert is_current(lake, again, tapes.KERNELS)
+        assert seal(lake, again, tapes.KERNELS, sealed_at_us=days.NOW + 1).skipped
+    assert (lake.live("trades"), lake.live("bars")) == before[1:]
+    assert lake.table("seals_history").collect().height == 1
+    assert not list((tmp_path / "lake" / "_seals").glob("*"))
+
+
+def test_days_sealed_in_any_order_then_the_stale_ones_give_the_same_bytes(tmp_path: Path) -> None:
+    paths = [days.archived(tmp_path, shift, n=600) for shift in range(5)]
+    in_order, shuffled = Lake(tmp_path / "in order"), Lake(tmp_path / "shuffled")
+    for shift, path in enumerate(paths):
+        seal(in_order, days.tape_of(path, shift), tapes.KERNELS, sealed_at_us=days.NOW)
+    for shift in (3, 1, 4, 0, 2):
+        seal(shuffled, days.tape_of(paths[shift], shift), tapes.KERNELS, sealed_at_us=days.NOW)
+    sealed_again = 0
+    while found := stale(shuffled):
+        day, reason = found[0]
+        assert "earlier dates of AAA-USDT-PERP have changed" in reason
+        assert not seal(shuffled, stored_day(shuffled, day), tapes.KERNELS, sealed_at_us=days.NOW).skipped
+        sealed_again += 1
+        assert sealed_again <= 10
+    assert sealed_again >= 2
+    days.assert_same(in_order, shuffled)
+    seals = [lake.table("seals").sort("ts").drop("as_of").collect() for lake in (in_order, shuffled)]
+    assert seals[0].equals(seals[1])
+
+
+def test_what_an_archive_lacks_and_what_it_has_wrong_is_accounted_for_once(tmp_path: Path) -> None:
+    path = days.archived(tmp_path, 0)
+    lines = path.read_text().splitlines()
+    lines[100] = lines[100].replace(lines[100].split(",")[1], "0", 1)
+    del lines[501:511]
+    path.write_text("\n".join(lines) + "\n")
+    lake = Lake(tmp_path / "sealed")
+    for settings in (tapes.KERNELS, tapes.KERNELS.model_copy(update={"bars": ("1s", "1m", "1h", "1d")})):
+        tape = archive_day([[path]], days.day(), [venue(days.VENUE).guess("AAAUSDT")], "agg")
+        assert not seal(lake, tape, settings, sealed_at_us=days.NOW).skipped
+    gaps = lake.table("gaps_history").collect()
+    assert gaps.select("from_id", "to_id", "status").rows() == [(501, 510, "unfillable")]
+    refused = lake.table("quarantine").collect()
+    assert refused.select("segment", "offset", "reason").rows() == [(path.name, 101, "price was not above zero: '0'")]
+    assert lake.table("instruments").collect()["native"].to_list() == ["AAAUSDT"]
+    assert set(lake.table("inputs").collect()["venue"]) == {days.VENUE}
+    seal(lake, tape, tapes.KERNELS, sealed_at_us=days.NOW)
+    days.assert_same(lake, days.loaded(tmp_path / "loaded", path))
