@@ -170,6 +170,7 @@ def seal(
             tape = stored_day(lake, tape.day)
         planned = plan(lake, tape, kernels, rules)
         if planned.done and not checks.may_compare(lake, tape, {s: _details(planned.seals[s]) for s in planned.symbols}):
+            comparison.forget(lake, tape.day, planned.name)
             return Sealed(tape.day, True, {}, {}, {s: _details(planned.seals[s]) for s in planned.symbols}, {})
         try:
             return _Sealing(lake, planned, sealed_at_us, watch).run()
@@ -248,13 +249,11 @@ class _Sealing:
         """Return what differs, by symbol; as an earlier attempt found it, where it was killed after a commit."""
         kept = comparison.kept(self.lake, self.day, self.plan.name)
         if kept is None:
-            kept = comparison.details(self.lake, self.plan_of_comparison(held, staged, made), lambda n: self.watch("compare", n))
+            kept = comparison.details(self.lake, self._sides(held, staged, made), lambda n: self.watch("compare", n))
             comparison.keep(self.lake, self.day, self.plan.name, kept)
         return kept
 
-    def plan_of_comparison(
-        self, held: dict[str, list[Staged]], staged: dict[str, list[Staged]], made: Rebuilt
-    ) -> comparison.Sides:
+    def _sides(self, held: dict[str, list[Staged]], staged: dict[str, list[Staged]], made: Rebuilt) -> comparison.Sides:
         """Return what is compared with what."""
         before = {s: _details(row) for s, row in self.plan.seals.items()}
         return comparison.Sides(self.tape, self.plan.held, self.plan.whole, held, staged, made, before)
