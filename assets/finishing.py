@@ -1,6 +1,5 @@
 """Finished days brought into their final form, in order, past those that fail. The command line does it by the same functions."""
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
