@@ -115,7 +115,7 @@ def _refused(lake: Lake, day: Day, symbol: str) -> int:
 def lots(values: pl.Series, places: int) -> tuple[int, int]:
     """Return the sum of volumes in lots of so many decimals, and by how much rounding may have moved it."""
     found = [int(value) for value in np.rint(values.to_numpy() * 10.0**places)]
-    return sum(found), sum(value // WIDE for value in found)
+    return sum(found), sum(abs(value) // WIDE for value in found)
 
 
 def _bars(bars: pl.DataFrame, tally: Tally, names: Sequence[str]) -> dict[str, int]:
