@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipelines.history.archive_day import archive_day
 from pipelines.history.seal import seal
@@ -83,13 +82,11 @@ def test_what_an_archive_lacks_and_what_it_has_wrong_is_accounted_for_once(tmp_p
     days.assert_same(lake, days.loaded(tmp_path / "loaded", path))
 
 
-@settings(max_examples=2, deadline=None)
-@given(st.permutations(range(3)), st.permutations(range(3)))
-def test_days_in_any_order_and_late_trades_in_any_order_end_in_the_same_bytes(
-    tmp_path_factory: pytest.TempPathFactory, order: list[int], lateness: list[int]
-) -> None:
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 12))])
+def test_days_in_any_order_and_late_trades_in_any_order_end_in_the_same_bytes(tmp_path: Path, seed: int) -> None:
     """Two lakes get the same trades, some of them late, in different order, and are sealed until nothing is stale."""
-    folder = tmp_path_factory.mktemp("days")
+    folder, draw = tmp_path, random.Random(seed)
+    order, lateness = draw.sample(range(3), 3), draw.sample(range(3), 3)
     tapes_of = [days.tape_of(days.archived(folder, shift, n=300), shift) for shift in range(3)]
     ends = []
     for number, (first, late) in enumerate(((range(3), range(3)), (order, lateness))):
