@@ -114,14 +114,14 @@ def test_recorded_trades_come_to_the_recorded_candles() -> None:
         at = int(trade["T"]) // 60_000
         bought[at] = bought.get(at, Decimal(0)) + (0 if trade["m"] else Decimal(trade["q"]))
         fills[at] = fills.get(at, 0) + trade["l"] - trade["f"] + 1
-    at = recorded["date"].dt.epoch("ms") // 60_000
+    starts = (recorded["date"].dt.epoch("ms") // 60_000).to_list()
     schema = pl.Schema(TABLES["klines"].lake_schema)
     theirs = pl.DataFrame(
         {
             **{name: recorded[name] for name in ("open", "high", "low", "close", "volume")},
             "ts": recorded["date"].dt.cast_time_unit("us"),
-            "taker_buy_volume": [float(bought.get(k, 0)) for k in at],
-            "fills": [fills.get(k, 0) for k in at],
+            "taker_buy_volume": [float(bought.get(k, 0)) for k in starts],
+            "fills": [fills.get(k, 0) for k in starts],
         }
     ).cast({"ts": schema["ts"]})
     found = agreement(ours, theirs, "agg")
