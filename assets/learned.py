@@ -28,8 +28,8 @@ class LearnedConfig(dg.Config):
     false_alarms: float = Field(
         learned.FALSE_PER_DAY, ge=0.01, le=48, description="a day and instrument, on the days learned from"
     )
-    days: int = Field(60, ge=2)
-    judge: int = Field(20, ge=1)
+    days: int = Field(30, ge=2)
+    judge: int = Field(10, ge=1)
 
 
 def learned_asset(settings: Settings, clock: Clock = utc) -> dg.AssetsDefinition:

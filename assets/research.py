@@ -24,6 +24,7 @@ Shown = dict[str, Any]
 Clock = Callable[[], dt.datetime]
 SIGNIFICANT = 0.05
 """p-values corrected for the number of pairs are counted below this."""
+DRAWN = 10
 
 
 class Period(NamedTuple):
@@ -46,7 +47,7 @@ HOURLY = Period(
     dt.timedelta(hours=1),
     "12 * * * *",
     "the last 24 whole hours",
-    "Tests of cointegration say little over one day: read the daily ones",
+    "Tests of cointegration say nothing over one day: read the daily ones",
 )
 DAILY = Period(
     "daily",
@@ -114,32 +115,40 @@ def _pairs(settings: Settings, period: Period, clock: Clock) -> dg.AssetsDefinit
             return nothing(
                 context, key(period), f"no venue has two symbols with enough {period.interval} bars before {end:%F %R} UTC"
             )
-        yield dg.MaterializeResult(metadata=pairs_metadata(pl.concat(found), end))
+        yield dg.MaterializeResult(metadata=pairs_metadata(pl.concat(found), period, end))
         return None
 
     return made
 
 
-def pairs_metadata(found: pl.DataFrame, end: dt.datetime) -> Shown:
-    """Return the headline numbers of pairs, the most likely ones as a table, and a picture of where spreads stand."""
-    rows = found.sort("p_fdr", "venue", "y", "x", nulls_last=True).head(SHOWN).to_dicts()
-    far = found.drop_nulls("z").sort(pl.col("z").abs(), descending=True).head(SHOWN // 2)
+def pairs_metadata(found: pl.DataFrame, period: Period, end: dt.datetime) -> Shown:
+    """Return the headline numbers of pairs, some of them as a table, and a picture of where spreads stand.
+
+    Tests of cointegration over one day are not counted: independent walks with bursts of volatility pass them, too.
+    """
+    far = found.drop_nulls("z").sort(pl.col("z").abs(), descending=True)
     names = [f"{y} / {x}" for y, x in far.select("y", "x").iter_rows()]
-    shown = ("venue", "y", "x", "points", "correlation", "beta", "z", "half_life_hours", "p", "p_fdr")
+    shown = ["venue", "y", "x", "points", "correlation", "beta", "z", "half_life_hours"]
+    counted: Shown = {}
+    if period is DAILY:
+        shown += ["p", "p_fdr"]
+        counted = {"tested": int(found["p"].count()), "fdr_below_5_percent": int((found["p_fdr"] < SIGNIFICANT).sum())}
+        rows = found.sort("p_fdr", "venue", "y", "x", nulls_last=True).to_dicts()
+    else:
+        rows = far.to_dicts()
     return {
         "pairs": found.height,
-        "tested": int(found["p"].count()),
-        "cointegrated": int((found["p_fdr"] < SIGNIFICANT).sum()),
+        **counted,
         "widest_z": _rounded(far["z"].abs().max()),
         "median_correlation": _rounded(found["correlation"].median()),
         "end": dg.MetadataValue.timestamp(end),
-        **table("most_likely", [{name: _told(row[name]) for name in shown} for row in rows]),
+        **table("shown", [{name: _told(row[name]) for name in shown} for row in rows]),
         "plot": pictures.markdown(
             pictures.bars(
                 "how far the spread is from its mean, standard deviations (sign behind)",
-                far["z"].abs().to_list(),
-                far["venue"].to_list(),
-                [f"{z:+.2f} {name}" for z, name in zip(far["z"], names, strict=True)],
+                far["z"].abs().head(DRAWN).to_list(),
+                far["venue"].head(DRAWN).to_list(),
+                [f"{z:+.2f} {name}" for z, name in zip(far["z"], names, strict=True)][:DRAWN],
             )
         ),
     }

@@ -11,12 +11,12 @@ import polars as pl
 if TYPE_CHECKING:
     import datetime as dt
 
-LISTED: Final = 10
+LISTED: Final = 8
 """Headlines of a symbol that are listed, the newest."""
-SYMBOLS: Final = 20
+SYMBOLS: Final = 12
 SHOWN: Final = 160
 """Characters of a headline that are shown."""
-LINK: Final = 300
+LINK: Final = 200
 """Characters of a link that is kept; a longer one is left out."""
 NONE: Final = "no symbol"
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@-])")

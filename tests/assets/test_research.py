@@ -71,10 +71,11 @@ def test_pairs_of_the_last_whole_hours_are_kept_once(lake: Lake, instance: dg.Da
     fill(lake, "BTC-USDT", np.exp(y).tolist(), 20)
     fill(lake, "ETH-USD", np.exp(x).tolist(), 20, venue="okx")
     figures = told(materialize(instance, key(HOURLY), NOON), key(HOURLY))
-    assert (figures["pairs"], figures["tested"], figures["cointegrated"]) == (1, 1, 1)
+    assert figures["pairs"] == 1
+    assert "tested" not in figures
     assert figures["end"] == moment(12 * 3600).timestamp()
     assert "data:image/svg+xml;base64," in figures["plot"]
-    assert [(row.data["y"], row.data["x"]) for row in figures["most_likely"].records] == [("BTC-USDT", "ETH-USDT")]
+    assert [(row.data["y"], row.data["x"]) for row in figures["shown"].records] == [("BTC-USDT", "ETH-USDT")]
     assert len(json.dumps(str(figures))) < 20_000
     told(materialize(instance, key(HOURLY), NOON), key(HOURLY))
     kept = lake.table("pairs").collect()
@@ -87,7 +88,8 @@ def test_daily_pairs_are_of_quarters_of_an_hour(lake: Lake, instance: dg.Dagster
     for bar in ("1m", "15m"):
         fill(lake, "BTC-USDT", np.exp(y).tolist(), 20, bar=bar)
         fill(lake, "ETH-USDT", np.exp(x).tolist(), 10, bar=bar)
-    assert told(materialize(instance, key(DAILY), NOON + dt.timedelta(days=2)), key(DAILY))["pairs"] == 1
+    figures = told(materialize(instance, key(DAILY), NOON + dt.timedelta(days=2)), key(DAILY))
+    assert (figures["pairs"], figures["tested"], figures["fdr_below_5_percent"]) == (1, 1, 1)
     kept = lake.table("pairs").collect()
     assert kept["interval"].to_list() == ["15m"]
     assert kept["end"][0] <= moment(2 * 86_400)
