@@ -24,7 +24,10 @@ SYMBOL = "AAA-USDT-PERP"
 
 
 def sealed(lake: Lake, shift: int) -> Sealed:
-    return seal(lake, stored_day(lake, days.day(shift)), tapes.KERNELS, sealed_at_us=days.NOW)
+    done = seal(lake, stored_day(lake, days.day(shift)), tapes.KERNELS, sealed_at_us=days.NOW)
+    for of_symbol in done.differences.values():
+        assert of_symbol["checks"]["sound"]["faults"] == {}
+    return done
 
 
 def told(done: Sealed) -> dict[str, Any]:
