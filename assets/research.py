@@ -15,7 +15,7 @@ from assets.live import column_schema
 from pipelines import studies
 from pipelines.market import TABLES
 from pipelines.research import rules, score_rows
-from pipelines.research.scores import Scored
+from pipelines.research.scores import Score, Scored
 from pipelines.settings import Settings
 from pipelines.store import upkeep
 from pipelines.store.lake import Lake
@@ -210,7 +210,6 @@ def scores_metadata(found: list[Scored]) -> Shown:
         }
         for one in busy
     ]
-    drawn = {name: (hits, alerts) for name, (hits, alerts) in counts.items() if alerts}
     return {
         "scores": len(found),
         "better_than_random": sum(one.score.beats_base for one in found),
@@ -220,13 +219,21 @@ def scores_metadata(found: list[Scored]) -> Shown:
         **table("busiest", rows),
         "plot": pictures.markdown(
             pictures.bars(
-                "alerts followed by an event, share by detector (base rates: table scores)",
-                [hits / alerts for hits, alerts in drawn.values()],
-                [name[:13] for name in drawn],
-                [f"{hits:,} of {alerts:,}" for hits, alerts in drawn.values()],
+                "share of alerts that an event followed, by detector",
+                [hits / alerts if alerts else 0.0 for hits, alerts in counts.values()],
+                list(counts),
+                [_counted(*counts[name], of) for name, of in by_detector.items()],
             )
         ),
     }
+
+
+def _counted(hits: int, alerts: int, of: list[Score]) -> str:
+    """Return how many alerts were right, and how many random ones at such times would have been."""
+    if not alerts:
+        return "no alert can be judged"
+    chance = sum(one.base_rate * one.alerts for one in of if one.base_rate is not None)
+    return f"{hits / alerts:.1%}: {hits:,} of {alerts:,}; random ones {chance / alerts:.1%}"
 
 
 def _storage(name: str, settings: Settings) -> Shown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -55,6 +56,10 @@ def told(result: dg.ExecuteInProcessResult, asset: dg.AssetKey) -> dict[str, Any
     assert result.success
     (event,) = result.asset_materializations_for_node(asset.to_python_identifier())
     return {name: value.value for name, value in event.metadata.items()}
+
+
+def svg(figures: dict[str, Any]) -> str:
+    return base64.b64decode(figures["plot"].partition("base64,")[2].rstrip(")")).decode()
 
 
 def fill(lake: Lake, symbol: str, closes: list[float], trades: int, venue: str = "demo", bar: str = "1m") -> None:
@@ -113,6 +118,7 @@ def test_alerts_are_scored_over_whole_dates(lake: Lake, instance: dg.DagsterInst
     put(lake, ALERTS, rows(ALERTS, len(times), ts=times, end=times, date=[t.date() for t in times], **about))
     figures = told(materialize(instance, SCORES, moment(86_400 * days + 5)), SCORES)
     assert (figures["scores"], figures["hits"], figures["alerts"], figures["better_than_random"]) == (1, 8, 16, 1)
+    assert "50.0%: 8 of 16; random ones" in svg(figures)
     assert lake.table("scores").collect().select("hits", "alerts").rows() == [(8, 16)]
     assert told(materialize(instance, SCORES, moment(86_400 * days + 5), days=2), SCORES)["alerts"] == 4
 
