@@ -114,5 +114,5 @@ def _same(name: str, slack: pl.Expr) -> pl.Expr:
 def how_to_get(venue: str, date: dt.date, *, archived: bool) -> str:
     """Say how the lake gets candles that it lacks."""
     if archived:
-        return f"the lake has no 1-minute klines; to fetch them: tapeflow backfill --venue {venue} --dates {date} --force"
+        return f"the lake has no 1-minute klines; to fetch them: tapeflow backfill --venue {venue} --dates {date} --repair"
     return "the lake has no 1-minute klines, and those of this venue are only taken while it is recorded"

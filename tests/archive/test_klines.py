@@ -52,9 +52,9 @@ def at_home(folder: Path, base: str) -> House:
     return house(load(data=folder / "data", kernels=KERNELS, archives={VENUE: base}))
 
 
-def finished(at: House, *, force: bool = False) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
+def finished(at: House, *, repair: bool = False) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
     """Finish the day; return what its seal says of the venue's minutes, and what Dagster is told."""
-    (outcome,) = finish_all(at, [DAY], Ask(("BTCUSDT",), force=force))
+    (outcome,) = finish_all(at, [DAY], Ask(("BTCUSDT",), repair=repair))
     assert (outcome.status, outcome.error) == ("sealed", "")
     seals = finishing.seals_of(at.lake, DAY)
     told = msgspec.json.decode(seals["BTC-USDT-PERP"]["details"])["checks"]["matches_venue"]
@@ -97,13 +97,13 @@ def test_a_day_without_its_minutes_is_finished_and_compared_when_they_have_come(
         told, shown = finished(at)
         assert set(told) == {"not_compared"}
         assert shown.passed
-        assert f"tapeflow backfill --venue {VENUE} --dates {DATE} --force" in str(shown.description)
+        assert f"tapeflow backfill --venue {VENUE} --dates {DATE} --repair" in str(shown.description)
         shelf.files |= good.files
         trades = at.lake.live("trades")
-        told, shown = finished(at, force=True)
+        told, shown = finished(at, repair=True)
         assert (told["share"], shown.passed) == (1.0, True)
         assert at.lake.live("trades") == trades
-        (outcome,) = finish_all(at, [DAY], Ask(("BTCUSDT",), force=True))
+        (outcome,) = finish_all(at, [DAY], Ask(("BTCUSDT",), repair=True))
         assert outcome.status == "complete"
     assert stored(at).height == 1440
 
