@@ -120,7 +120,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         archive = fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told))
         archive.ended = lambda: note(at.lake, archive, now_us=time.time_ns() // 1000)  # before the seal says that it is done
         tapes.append(archive)
-    if wanted - live or ask.repair or ask.force:  # a recorded day is sealed without reaching outside
+    if wanted - live or ask.repair:  # a recorded day is sealed without reaching outside
         for instrument, candles in fetch_klines(at.settings, day, sorted(wanted), lambda told: watch(day, told)):
             kline_files.store(at.lake, day, instrument, candles)
     done = [_seal(at, tape, watch) for tape in tapes]
