@@ -39,7 +39,7 @@ def columns(title: str, heights: Sequence[float], labels: Sequence[str]) -> str:
 def bars(title: str, lengths: Sequence[float], labels: Sequence[str], texts: Sequence[str]) -> str:
     """Draw one bar per value, one below the other: its label before it, its text behind."""
     most, row = max(lengths, default=0) or 1.0, 16
-    left, right = max(84, 16 + _width(labels)), max(90, 8 + _width(texts))
+    left, right = max(84, 22 + _width(labels)), max(90, 8 + _width(texts))
     tall = TOP + row * len(lengths) + 6
     parts = [_text(LEFT - 48, 14, title)]
     for i, (length, label, text) in enumerate(zip(lengths, labels, texts, strict=True)):

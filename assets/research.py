@@ -124,7 +124,7 @@ def _pairs(settings: Settings, period: Period, clock: Clock) -> dg.AssetsDefinit
 def pairs_metadata(found: pl.DataFrame, period: Period, end: dt.datetime) -> Shown:
     """Return the headline numbers of pairs, some of them as a table, and a picture of where spreads stand.
 
-    Tests of cointegration over one day are not counted: independent walks with bursts of volatility pass them, too.
+    Tests of cointegration over one day are not counted: independent walks with bursts of volatility pass too often.
     """
     far = found.drop_nulls("z").sort(pl.col("z").abs(), descending=True)
     names = [f"{y} / {x}" for y, x in far.select("y", "x").iter_rows()]

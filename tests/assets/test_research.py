@@ -11,12 +11,10 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 import pytest
 
 from assets import research
 from assets.research import DAILY, HOURLY, SCORES, ScoresConfig, key, research_assets
-from pipelines import studies
 from pipelines.market import ALERTS, BARS
 from pipelines.settings import load
 from pipelines.store.lake import Lake
@@ -98,12 +96,6 @@ def test_daily_pairs_are_of_quarters_of_an_hour(lake: Lake, instance: dg.Dagster
     kept = lake.table("pairs").collect()
     assert kept["interval"].to_list() == ["15m"]
     assert kept["end"][0] <= moment(2 * 86_400)
-
-
-def test_the_busiest_are_paired_in_the_order_of_the_alphabet() -> None:
-    frame = pl.DataFrame({"symbol": ["C", "B", "A", "A", "D"], "trades": [9, 5, 4, 2, 0], "close": 1.0})
-    assert list(studies.busiest(frame, 2)) == ["A", "C"]
-    assert list(studies.busiest(frame, 9)) == ["A", "B", "C"]
 
 
 def test_alerts_are_scored_over_whole_dates(lake: Lake, instance: dg.DagsterInstance) -> None:
