@@ -12,7 +12,6 @@ from assets.klines import fetch_klines
 from assets.rest import fetch_holes
 from pipelines.engine import VERSION
 from pipelines.history import kline_files
-from pipelines.history.archive_notes import note
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
@@ -117,9 +116,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         live -= _repair(at, day, live, watch)
     tapes: list[DayTape] = [stored_day(at.lake, day)] if live else []
     if wanted - live:
-        archive = fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told))
-        archive.ended = lambda: note(at.lake, archive, now_us=time.time_ns() // 1000)  # before the seal says that it is done
-        tapes.append(archive)
+        tapes.append(fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told)))
     if wanted - live or ask.repair:  # a recorded day is sealed without reaching outside
         for instrument, candles in fetch_klines(at.settings, day, sorted(wanted), lambda told: watch(day, told)):
             kline_files.store(at.lake, day, instrument, candles)

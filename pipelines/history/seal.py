@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pipelines import ledger
 from pipelines import rows as to_rows
 from pipelines.engine import VERSION
-from pipelines.history import archive_ledger, checks, comparison, earlier
+from pipelines.history import archive_notes, checks, comparison, earlier
 from pipelines.history.archive_day import ArchiveDay
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import InForce, in_force
@@ -296,7 +296,7 @@ class _Sealing:
         """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""
         noted = {"instruments": self._undescribed(), "inputs": self._unnoted()}
         if isinstance(self.tape, ArchiveDay):
-            noted |= archive_ledger.account(self.lake, self.tape, self.now_us)
+            archive_notes.note(self.lake, self.tape, now_us=self.now_us)
         for table, rows in noted.items():
             if rows.num_rows:
                 name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
