@@ -15,7 +15,7 @@ from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 from pipelines.venues.venue import ArchiveFile
 
-__all__ = ["ArchiveError", "MissingError", "fetch_day"]
+__all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day"]
 
 
 def fetch_day(
@@ -53,7 +53,7 @@ def fetch_day(
     """
     place = venue_named(day.venue)
     instruments = [place.guess(symbol) for symbol in symbols]
-    base = _base(settings, day.venue)
+    base = base_of(settings, day.venue)
     if not base.startswith(("http://", "https://")):
         return _from_folder(Path(base), day, instruments)
     tape = next((tape for tape in _tapes(day.venue) if place.archive_files("", day.date, tape)), None)
@@ -80,7 +80,7 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
         raise MissingError(f"{day}: the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
 
 
-def _base(settings: Settings, venue: str) -> str:
+def base_of(settings: Settings, venue: str) -> str:
     """Return the URL or folder of a venue's archive."""
     stand_in = settings.endpoints.get(venue, "") if venue == "demo" else ""  # the demo exchange serves its own
     base = settings.archives.get(venue) or stand_in or venue_named(venue).rules.archive

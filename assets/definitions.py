@@ -5,7 +5,7 @@ import warnings
 
 import dagster as dg
 
-from assets import retention, sealing, slack
+from assets import learned, news, research, retention, sealing, slack
 from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
 from assets.compaction import compaction
@@ -30,10 +30,22 @@ defs = dg.Definitions(
         compaction(_settings),
         *retention.retention_assets(_settings),
         backtest_asset(_settings),
+        *research.research_assets(_settings),
+        learned.learned_asset(_settings),
+        news.news_asset(_settings),
     ],
     asset_checks=[live_checks],
-    jobs=[upkeep, backtest, sealing.finish_days, retention.hourly, retention.removal],
-    schedules=[daily_upkeep, *retention.schedules],
+    jobs=[
+        upkeep,
+        backtest,
+        sealing.finish_days,
+        retention.hourly,
+        retention.removal,
+        *research.jobs,
+        learned.learn,
+        news.news_digest,
+    ],
+    schedules=[daily_upkeep, *retention.schedules, *research.schedules, learned.monthly, news.daily],
     sensors=[
         live_tables,
         *sealing.sensors(_settings),

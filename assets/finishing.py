@@ -1,6 +1,5 @@
 """Finished days brought into their final form, in order, past those that fail. The command line does it by the same functions."""
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -9,9 +8,10 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from assets.archives import ArchiveError, fetch_day
+from assets.klines import fetch_klines
 from assets.rest import fetch_holes
 from pipelines.engine import VERSION
-from pipelines.history.archive_notes import note
+from pipelines.history import kline_files
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
@@ -116,9 +116,10 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         live -= _repair(at, day, live, watch)
     tapes: list[DayTape] = [stored_day(at.lake, day)] if live else []
     if wanted - live:
-        archive = fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told))
-        archive.ended = lambda: note(at.lake, archive, now_us=time.time_ns() // 1000)  # before the seal says that it is done
-        tapes.append(archive)
+        tapes.append(fetch_day(at.settings, day, sorted(wanted - live), lambda told: watch(day, told)))
+    if wanted - live or ask.repair:  # a recorded day is sealed without reaching outside
+        for instrument, candles in fetch_klines(at.settings, day, sorted(wanted), lambda told: watch(day, told)):
+            kline_files.store(at.lake, day, instrument, candles)
     done = [_seal(at, tape, watch) for tape in tapes]
     if wanted - live:
         settle(at.lake, day, tapes[-1].instruments, now_us=began_us, whole=True)
@@ -165,10 +166,9 @@ def due(lake: Lake, venues: Sequence[str] | None, *, force: bool = False) -> lis
     return sorted({**dict(stale(lake, venues)), **found}.items())
 
 
-def days_between(venues: Iterable[str], first: dt.date, last: dt.date) -> list[Day]:
-    """Return the days from `first` to `last`, both included."""
-    count = (last - first).days + 1
-    return [Day(first + dt.timedelta(days=n), venue) for n in range(count) for venue in venues]
+def waiting(lake: Lake, venues: Sequence[str] | None) -> list[Day]:
+    """Return the days that are not sealed because the flow, or whoever brings them, has not come to their end."""
+    return [day for day in unsealed(lake, venues) if not is_finished(lake, day)]
 
 
 def retry(outcomes: Iterable[Outcome], ask: Ask) -> list[str]:

@@ -9,6 +9,7 @@ WIDTH, HEIGHT = 640, 180
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 22, 20
 POINTS = 288
 """Points of a line that are drawn at most."""
+LETTER = 6.2
 INK, LINE, BAND = "#334155", "#2563eb", "#dbeafe"
 
 Line = Sequence[tuple[float, float | None]]
@@ -37,7 +38,8 @@ def columns(title: str, heights: Sequence[float], labels: Sequence[str]) -> str:
 
 def bars(title: str, lengths: Sequence[float], labels: Sequence[str], texts: Sequence[str]) -> str:
     """Draw one bar per value, one below the other: its label before it, its text behind."""
-    most, row, left, right = max(lengths, default=0) or 1.0, 16, 84, 90
+    most, row = max(lengths, default=0) or 1.0, 16
+    left, right = max(84, 22 + _width(labels)), max(90, 8 + _width(texts))
     tall = TOP + row * len(lengths) + 6
     parts = [_text(LEFT - 48, 14, title)]
     for i, (length, label, text) in enumerate(zip(lengths, labels, texts, strict=True)):
@@ -86,6 +88,11 @@ def _canvas(height: float, drawn: str) -> str:
 def _text(x: float, y: float, text: str) -> str:
     safe = text.replace("&", "&amp;").replace("<", "&lt;")
     return f'<text x="{x:.0f}" y="{y:.0f}">{safe}</text>'
+
+
+def _width(texts: Sequence[str]) -> float:
+    """Return the room that the longest needs, of letters of the usual width."""
+    return LETTER * max(map(len, texts), default=0)
 
 
 def _short(value: float) -> str:

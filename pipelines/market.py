@@ -388,7 +388,7 @@ SEALS = Table(
         Column("earlier_digest", _S, "of what was read of earlier dates; null of a bounded tape"),
         Column("settings_hash", _S, "of the settings, rules and recorded volumes; null of a bounded tape"),
         Column("engine", _I, "version of the computation; null of a bounded tape"),
-        Column("details", _S, "JSON: differences from live rows by table and reason; null of a bounded tape"),
+        Column("details", _S, "JSON: differences from live rows by table and reason, and the checks; null of a bounded tape"),
     ),
     newest=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,15 @@ class Seeds:
     lake : Lake
     before : int
         Only rows of the `REACH` dates before this date are read, us since 1970; 0: the date `begin` is called with.
+    together : collection of str
+        Symbols of one venue that are planted one after the other: but for trades, their rows are read at once, and held.
     """
 
-    def __init__(self, lake: Lake, before: int = 0) -> None:
+    def __init__(self, lake: Lake, before: int = 0, together: Collection[str] = ()) -> None:
         self.lake = lake
         self.before = before // DAY_US * DAY_US
+        self.together = together
+        self._held: dict[tuple[object, ...], pl.DataFrame] = {}
 
     def begin(self, now: int) -> None:
         """Fix the first date, where it was left open, to that of `now` (us)."""
@@ -88,11 +93,23 @@ class Seeds:
     def _read(self, table: str, where: dict[str, str], *columns: str, **equal: object) -> pl.LazyFrame:
         import polars as pl  # noqa: PLC0415 - a first run is spared it
 
+        if where.get("symbol") not in self.together or table == "trades":
+            return self._scan(table, where | equal).select(columns)
+        key = (table, columns, *sorted(equal.items()))
+        if key not in self._held:
+            frame = self._scan(table, {"venue": where["venue"], **equal}).filter(pl.col("symbol").is_in(self.together))
+            self._held[key] = frame.select("symbol", *columns).collect()
+        return self._held[key].lazy().filter(pl.col("symbol") == where["symbol"]).select(columns)
+
+    def _scan(self, table: str, equal: dict[str, Any]) -> pl.LazyFrame:
+        """Return the rows of the dates within reach in which columns have these values."""
+        import polars as pl  # noqa: PLC0415 - a first run is spared it
+
         first, last = (np.datetime64((self.before + shift) // DAY_US, "D").item() for shift in (-REACH * DAY_US, 0))
         frame = self.lake.table(table).filter(pl.col("date") >= first, pl.col("date") < last)
-        for name, value in {**where, **equal}.items():
+        for name, value in equal.items():
             frame = frame.filter(pl.col(name) == value)
-        return frame.select(columns)
+        return frame
 
     def _dates(self, signals: Signals, i: int, where: dict[str, str]) -> int:
         dates = self._read("seals", where, "ts", "volume", "notional", "as_of", "whole").sort("ts", "as_of").collect()

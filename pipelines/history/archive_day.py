@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +68,6 @@ class ArchiveDay:
     faults : int
     duplicates : int
         Lines left out because their trade was there already.
-    ended : callable
-        Called once all pieces have been yielded, before whoever takes them goes on.
     """
 
     day: Day
@@ -78,7 +76,6 @@ class ArchiveDay:
     source: str
     digest: str
     files: tuple[tuple[CsvFile, ...], ...]
-    ended: Callable[[], None] = lambda: None
     holes: list[Hole] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     faults: int = 0
@@ -104,7 +101,6 @@ class ArchiveDay:
             for lines, instrument in merged(streams):
                 yield self._rows(lines, instrument)
             self.duplicates = sum(spill.duplicates for spill in spills)
-        self.ended()
 
     def _fill(self, spill: Spill, files: Sequence[CsvFile]) -> None:
         """Read the files of an instrument."""

@@ -14,6 +14,7 @@ from pipelines.best_quotes import Passed
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import Change, InForce
 from pipelines.history.sheets import Sheets
+from pipelines.history.tally import Tally
 from pipelines.market import ALERTS, Flag
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.quote_features import QuoteFeatures
@@ -21,6 +22,7 @@ from pipelines.seed import Seeds
 from pipelines.signals import PASS, Signals
 from pipelines.store.lake import Lake
 from pipelines.tape import TRADE, Rows
+from pipelines.venues import venue as venue_named
 
 DERIVED = ("bars", "vpin", "features", "posture", "alerts")
 _MOVED = int(Flag.LATE | Flag.REPAIRED | Flag.HISTORY)
@@ -41,12 +43,14 @@ class Rebuilt(NamedTuple):
         All that detectors find, whether the stream has told it or not.
     refused : int
         Trades that no step of price and size holds beside the others.
+    tallies : dict of symbol to Tally
     """
 
     totals: dict[str, tuple[int, float, float]]
     events: dict[str, dict[str, list[int]]]
     alerts: pa.Table
     refused: int
+    tallies: dict[str, Tally]
 
 
 class Kept(QuoteFeatures):
@@ -105,12 +109,15 @@ def rebuild(
     totals: dict[str, tuple[int, float, float]] = {}
     alerts = [ALERTS.lake_schema.empty_table()]
     events: dict[str, dict[str, list[int]]] = {i.symbol: {} for i in tape.instruments}
+    contiguous = venue_named(tape.day.venue).rules.contiguous
+    tallies = {i.symbol: Tally(contiguous) for i in tape.instruments}
     done = refused = 0
     for rows in _changed(tape.pieces(), held.changes, signals):
         for begin in range(0, rows.size, PASS):
             part = rows[begin : begin + PASS]
             refused += int(signals.prepare(part).sum()) + int(signals.feed(part).sum())
             _note(part, tape, events)
+            _tally(part, tape, signals, tallies)
             _store(part, tape, seqs, sheets)
         _derive(signals, tape.day, sheets, totals, alerts)
         done += rows.size
@@ -118,14 +125,14 @@ def rebuild(
     signals.finish()
     signals.quoted([], ending=True)
     _derive(signals, tape.day, sheets, totals, alerts)
-    return Rebuilt(totals, events, pa.concat_tables(alerts), refused)
+    return Rebuilt(totals, events, pa.concat_tables(alerts), refused, tallies)
 
 
 def _begin(lake: Lake, tape: DayTape, held: InForce, whole: Iterable[bool], quoted: Quoted) -> Signals:
     """Return the kernels as they stand at the beginning of the date."""
     signals = Signals(held.changes[0].kernels, "history", complete=True)
     signals.watch.configure(held.changes[0].rules)
-    seeds = Seeds(lake, tape.day.us)
+    seeds = Seeds(lake, tape.day.us, together=[i.symbol for i in tape.instruments])
     for instrument, begun in zip(tape.instruments, whole, strict=True):
         i = signals.add(instrument)
         signals.begun[i] = begun
@@ -167,6 +174,13 @@ def _note(rows: Rows, tape: DayTape, events: dict[str, dict[str, list[int]]]) ->
             mine = which[rows["instrument"][which] == i]
             times = np.concatenate([rows["ts"][mine], rows["eff"][mine]])
             events[tape.instruments[i].symbol].setdefault(reason, []).extend(times.tolist())
+
+
+def _tally(rows: Rows, tape: DayTape, signals: Signals, tallies: dict[str, Tally]) -> None:
+    """Count trades."""
+    for i, instrument in enumerate(tape.instruments):
+        mine = slice(None) if len(tape.instruments) == 1 else np.flatnonzero(rows["instrument"] == i)
+        tallies[instrument.symbol].add(rows, mine, int(signals.size_places[i]))
 
 
 def _store(rows: Rows, tape: DayTape, seqs: np.ndarray, sheets: Sheets) -> None:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pipelines import ledger
 from pipelines import rows as to_rows
 from pipelines.engine import VERSION
-from pipelines.history import archive_ledger, comparison, earlier
+from pipelines.history import archive_notes, checks, comparison, earlier
 from pipelines.history.archive_day import ArchiveDay
 from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import InForce, in_force
@@ -69,7 +69,7 @@ class Sealed(NamedTuple):
     tables : dict of table to Written
     symbols : dict of symbol to Totals
     differences : dict of symbol to dict
-        As in `seals.details`: by table `equal`, and by reason `changed`, `only_live`, `only_sealed`.
+        As in `seals.details`: under `tables`, by table `equal`, and by reason `changed`, `only_live`, `only_sealed`; `checks`.
     seconds : dict of step to seconds
     """
 
@@ -169,7 +169,8 @@ def seal(
         if attempt and isinstance(tape, StoredDay):
             tape = stored_day(lake, tape.day)
         planned = plan(lake, tape, kernels, rules)
-        if planned.done:
+        if planned.done and not checks.may_compare(lake, tape, {s: _details(planned.seals[s]) for s in planned.symbols}):
+            comparison.forget(lake, tape.day, planned.name)
             return Sealed(tape.day, True, {}, {}, {s: _details(planned.seals[s]) for s in planned.symbols}, {})
         try:
             return _Sealing(lake, planned, sealed_at_us, watch).run()
@@ -215,6 +216,7 @@ class _Sealing:
             self.seconds["compare"] = time.monotonic() - began - sum(self.seconds.values())
             self._commit(to_do, held, staged, unique)
             self._describe()
+            told = self._checked(told, staged, made)
             symbols = {s: Totals(*made.totals.get(s, (0, 0.0, 0.0)), rows[s]) for s in self.plan.symbols}
             self._seal(symbols, told)
         finally:
@@ -247,13 +249,11 @@ class _Sealing:
         """Return what differs, by symbol; as an earlier attempt found it, where it was killed after a commit."""
         kept = comparison.kept(self.lake, self.day, self.plan.name)
         if kept is None:
-            kept = comparison.details(self.lake, self.plan_of_comparison(held, staged, made), lambda n: self.watch("compare", n))
+            kept = comparison.details(self.lake, self._sides(held, staged, made), lambda n: self.watch("compare", n))
             comparison.keep(self.lake, self.day, self.plan.name, kept)
         return kept
 
-    def plan_of_comparison(
-        self, held: dict[str, list[Staged]], staged: dict[str, list[Staged]], made: Rebuilt
-    ) -> comparison.Sides:
+    def _sides(self, held: dict[str, list[Staged]], staged: dict[str, list[Staged]], made: Rebuilt) -> comparison.Sides:
         """Return what is compared with what."""
         before = {s: _details(row) for s, row in self.plan.seals.items()}
         return comparison.Sides(self.tape, self.plan.held, self.plan.whole, held, staged, made, before)
@@ -285,11 +285,18 @@ class _Sealing:
         rest = rows.filter(pc.invert(ours))
         return None if rest.num_rows == rows.num_rows else rest
 
+    def _checked(
+        self, told: dict[str, dict[str, Any]], staged: dict[str, list[Staged]], made: Rebuilt
+    ) -> dict[str, dict[str, Any]]:
+        """Return the comparison together with the checks of the day, for which the ledger is written."""
+        found = checks.of_day(self.lake, self.tape, self.plan.held, self.plan.whole, staged, made.tallies)
+        return {s: {**told.get(s, {}), "checks": of} for s, of in found.items()}
+
     def _describe(self) -> None:
         """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""
         noted = {"instruments": self._undescribed(), "inputs": self._unnoted()}
         if isinstance(self.tape, ArchiveDay):
-            noted |= archive_ledger.account(self.lake, self.tape, self.now_us)
+            archive_notes.note(self.lake, self.tape, now_us=self.now_us)
         for table, rows in noted.items():
             if rows.num_rows:
                 name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"

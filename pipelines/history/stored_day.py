@@ -31,7 +31,7 @@ from pipelines.venues.columns import Tape
 
 PIECE = 131_072
 """Rows of a piece."""
-CACHED = 2_000_000
+CACHED = 1_000_000
 """Rows of stored files that are held at once."""
 _FLAGS = {flag.words()[0]: int(flag) for flag in Flag}
 _AGAIN = Flag.LATE | Flag.REPAIRED

@@ -18,6 +18,9 @@ SEAL = "seal."
 """Begins the writer's name of every file that a seal wrote."""
 LIVE = "live"
 """The source of a date that the stream recorded."""
+REMEMBERED = 100_000
+"""Files of which it is known whose rows they hold."""
+_symbols: dict[tuple[str, str, str], frozenset[str]] = {}
 
 
 def writer_of(path: str) -> str:
@@ -37,15 +40,24 @@ def files_of(lake: Lake, table: str, day: Day) -> list[Staged]:
 
 
 def symbols_in(lake: Lake, table: str, file: Staged) -> set[str]:
-    """Return whose rows a file holds; only where several symbols share it is a column read."""
+    """Return whose rows a file holds; only where several symbols share it is a column read, and that once."""
+    key = (lake.root, table, file.path)
+    if key not in _symbols:
+        if len(_symbols) >= REMEMBERED:
+            _symbols.clear()
+        _symbols[key] = _look_into(lake, table, file)
+    return set(_symbols[key])
+
+
+def _look_into(lake: Lake, table: str, file: Staged) -> frozenset[str]:
     fs, folder = lake.folder(table)
     with fs.open_input_file(f"{folder}/{file.path}") as source:
         reader = pq.ParquetFile(source)
         at = reader.schema_arrow.get_field_index("symbol")
         groups = [reader.metadata.row_group(g).column(at).statistics for g in range(reader.num_row_groups)]
         if all(s is not None and s.has_min_max and s.min == s.max for s in groups):
-            return {s.min for s in groups}
-        return set(pc.unique(reader.read(columns=["symbol"])["symbol"]).to_pylist())
+            return frozenset(s.min for s in groups)
+        return frozenset(pc.unique(reader.read(columns=["symbol"])["symbol"]).to_pylist())
 
 
 def read(

@@ -14,6 +14,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Final, Literal, NamedTuple
 
@@ -26,7 +27,7 @@ from pipelines.tape import Decoded
 from pipelines.venues import binance_archive, binance_feeds, binance_frames, binance_names, binance_rest, binance_sights
 from pipelines.venues.columns import Tape
 from pipelines.venues.csv_trades import Layout
-from pipelines.venues.venue import ArchiveFile, Failure, Request, Route, Rules, Seen, Stream
+from pipelines.venues.venue import ArchiveFile, Failure, KlineArchive, Request, Route, Rules, Seen, Stream
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 MAX_STREAMS: Final = 1024
@@ -294,3 +295,8 @@ class Binance:
     def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
         """See `Venue.archive_files`."""
         return binance_archive.files(self.market, native, date, tape)
+
+    def archive_klines(self, native: str, date: dt.date) -> KlineArchive:
+        """See `Venue.archive_klines`."""
+        parse = partial(binance_rest.parse_klines_file, inverse=self.market == "coinm")
+        return KlineArchive(binance_archive.kline_files(self.market, native, date), parse)

@@ -51,9 +51,17 @@ def archive_kind(first_line: bytes) -> Tape | None:
 
 def files(market: Literal["spot", "usdm", "coinm"], native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
     """Return the file of a UTC date and that of its month."""
-    kind = _KINDS[tape]
+    return _files(market, f"{_KINDS[tape]}/{native}/{native}-{_KINDS[tape]}", date)
+
+
+def kline_files(market: Literal["spot", "usdm", "coinm"], native: str, date: dt.date) -> list[ArchiveFile]:
+    """Return the file of 1-minute candles of a UTC date and that of its month; where they disagree, the day's is right."""
+    return _files(market, f"klines/{native}/1m/{native}-1m", date)
+
+
+def _files(market: Literal["spot", "usdm", "coinm"], stem: str, date: dt.date) -> list[ArchiveFile]:
     found: list[ArchiveFile] = []
     for part, folder, told in (("day", "daily", f"{date}"), ("month", "monthly", f"{date:%Y-%m}")):
-        path = f"/data/{_SECTIONS[market]}/{folder}/{kind}/{native}/{native}-{kind}-{told}.zip"
+        path = f"/data/{_SECTIONS[market]}/{folder}/{stem}-{told}.zip"
         found.append(ArchiveFile(path, f"{path}.CHECKSUM", "day" if part == "day" else "month"))
     return found

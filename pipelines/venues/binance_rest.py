@@ -150,13 +150,32 @@ def parse_klines(body: bytes, *, inverse: bool = False) -> pa.Table:
         If the answer is not of that form.
     """
     try:
-        rows = msgspec.json.decode(body, type=list[_KLINE])
-        texts = [(r[1], r[2], r[3], r[4], r[5], r[7], r[9], r[10]) for r in rows]
-        values = [[float(text) for text in row] for row in texts]
+        return _klines(msgspec.json.decode(body, type=list[_KLINE]), inverse=inverse)
     except UNREADABLE as error:
         raise ValueError(f"klines were malformed: {error}") from None
+
+
+def parse_klines_file(body: bytes, *, inverse: bool = False) -> pa.Table:
+    """Read candles of an archive's file: lines of CSV with the columns of the REST answer, under a header or none.
+
+    Raises
+    ------
+    ValueError
+        If a line is not of that form.
+    """
+    try:
+        lines = body.decode("ascii").split()
+        rows = [line.split(",") for line in lines[bool(lines) and not lines[0][:1].isdigit() :]]
+        return _klines(msgspec.convert(rows, list[_KLINE], strict=False), inverse=inverse)
+    except UNREADABLE as error:
+        raise ValueError(f"klines were malformed: {error}") from None
+
+
+def _klines(rows: list[Any], *, inverse: bool) -> pa.Table:
+    texts = [(r[1], r[2], r[3], r[4], r[5], r[7], r[9], r[10]) for r in rows]
+    values = [[float(text) for text in row] for row in texts]
     if not all(math.isfinite(v) for row in values for v in row):
-        raise ValueError("klines were malformed: a value was not finite")
+        raise ValueError("a value was not finite")
     start = np.array([r[0] for r in rows], np.int64)
     last = np.array([r[6] for r in rows], np.int64)
     unit = np.where(last < 10**14, 1000, 1)

@@ -223,6 +223,10 @@ class Bybit:
         """See `Venue.archive_files`."""
         return bybit_archive.files(self.market, native, date) if tape == "fill" else []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date
+
 
 def _topic(stream: Stream) -> str:
     return _TOPICS[stream.feed] + stream.symbol

@@ -200,6 +200,10 @@ class Coinbase:
         del native, date, tape
         return []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date
+
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
     channels = [channel for feed in feeds for channel in CHANNELS[feed]]

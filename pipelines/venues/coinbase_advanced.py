@@ -245,6 +245,10 @@ class CoinbaseAdvanced:
         del native, date, tape
         return []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date
+
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
     batches = endpoint.batches(natives, BATCH)

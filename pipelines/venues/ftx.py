@@ -169,3 +169,7 @@ class Ftx:
         """Return none: there are only files that a user has."""
         del native, date, tape
         return []
+
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date

@@ -224,6 +224,10 @@ class Kraken:
         del native, date, tape
         return []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date
+
 
 def _subscribe(feeds: Sequence[Feed], natives: Sequence[str]) -> list[bytes]:
     return [_ask("subscribe", feed, batch) for feed in feeds for batch in endpoint.batches(natives, BATCH)]

@@ -202,6 +202,10 @@ class Okx:
         """See `Venue.archive_files`; there are single fills only."""
         return okx_archive.files(native, date) if tape == "fill" else []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        """Return none: what is known of the archive holds no candles."""
+        del native, date
+
 
 def _kind(native: str) -> Literal["SPOT", "SWAP", "FUTURES"]:
     """Return the type of an instrument, which its name ends in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -218,6 +218,16 @@ class ArchiveFile(NamedTuple):
     part: Literal["day", "month", "edge"] = "day"
 
 
+class KlineArchive(NamedTuple):
+    """Files of an archive that hold a venue's 1-minute candles of a UTC date, and what reads one, unpacked.
+
+    `parse` returns columns `columns.KLINES`, of the whole file; it raises ValueError if that is not of the known form.
+    """
+
+    files: list[ArchiveFile]
+    parse: Callable[[bytes], pa.Table]
+
+
 class Venue(Protocol):
     """A venue. `name` is ours, like `binance-usdm`."""
 
@@ -316,3 +326,6 @@ class Venue(Protocol):
 
     def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
         """Return the files that can hold trades of a UTC date; none where no archive has that kind of tape."""
+
+    def archive_klines(self, native: str, date: dt.date) -> KlineArchive | None:
+        """Return where the archive has 1-minute candles of a UTC date; None where it has none that are known."""

@@ -101,6 +101,9 @@ def seal(
             break
         outcomes = _done(days, partial(finishing.finish_all, at, days, ask), json=json)
         found |= {outcome.day: outcome for outcome in outcomes}
+    waiting = [str(day) for day in finishing.waiting(at.lake, [venue] if venue else None) if only in (None, day.date)]
+    if waiting and not force:
+        print(f"not over for the flow, so not sealed (--force does): {', '.join(waiting)}", file=sys.stderr)
     _end([found[day] for day in sorted(found)], ask, json=json)
 
 

@@ -59,12 +59,14 @@ def pairs(
 
     Example: tapeflow pairs BTC-USDT ETH-USDT --interval 1m --window 60
     """
+    from pipelines import studies
+
     opened = open_lake(lake, demo=demo)
     if not symbols and not every:
         raise Refusal("name two symbols or more, or say --all", status=2)
     found = _measured(_bars(opened, symbols or [], interval, venue, start, end), interval, window, lags)
-    if store:
-        _store(opened, found)
+    if store and not studies.keep_pairs(opened, found):
+        raise Refusal("nothing to store: no pair has points")
     if json:
         show.as_json(found.columns, found.rows())
     elif found.height == 1:
@@ -121,22 +123,6 @@ def _measured(bars: dict[str, pl.DataFrame], interval: str, window: int, lags: i
             )
         except ValueError as error:
             raise Refusal(f"--window {window}: {error}", status=2) from None
-
-
-def _store(lake: Lake, found: pl.DataFrame) -> None:
-    """Put the rows of one run into the lake, once however often it is made."""
-    import polars as pl
-
-    from pipelines.market import TABLES
-
-    kept = found.filter(pl.col("ts").is_not_null()).to_arrow().cast(TABLES["pairs"].lake_schema)
-    if not kept.num_rows:
-        raise Refusal("nothing to store: no pair has points")
-    run = str(found["run"][0])
-    lake.create()
-    app_name = f"pairs.{run}"
-    if lake.version("pairs", app_name) is None:
-        lake.commit("pairs", app_name, 0, lake.stage("pairs", kept, app_name, {"source": "pairs"}))
 
 
 def _one(row: dict[str, Any]) -> list[tuple[str, Any, str]]:

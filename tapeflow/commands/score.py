@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -24,9 +23,7 @@ from tapeflow.commands import (
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
-    from pipelines.research.rules import Rule
     from pipelines.research.scores import Estimate, Scored
     from pipelines.store.lake import Lake
 
@@ -62,6 +59,7 @@ def score(
     """
     from rich.console import Console
 
+    from pipelines import studies
     from pipelines.research import bootstrap, rules, score_rows
 
     try:
@@ -72,10 +70,10 @@ def score(
     opened = open_lake(lake, demo=demo)
     alerts = _alerts(opened, detector, origin, {"symbol": symbol, "venue": venue, "start": start, "end": end})
     with Console(stderr=True).status("scoring"):
-        found = _score(opened, alerts, rule, horizon_us, cooldown_us, (start, end))
+        found = studies.scored(opened, alerts, rule, horizon_us, cooldown_us, (start, end))
     rows = score_rows.rows(found, rule, horizon_us, cooldown_us, dt.datetime.now(dt.UTC))
     if store:
-        _store(opened, rows)
+        studies.keep_scores(opened, rows)
     if json:
         show.as_json(rows.column_names, [tuple(row.values()) for row in rows.to_pylist()])
         return
@@ -99,30 +97,6 @@ def _alerts(lake: Lake, detector: str | None, origin: str | None, wanted: dict[s
     if alerts.is_empty():
         raise Refusal("no alerts there; `tapeflow coverage` shows what the lake holds")
     return alerts
-
-
-def _score(
-    lake: Lake, alerts: pl.DataFrame, rule: Rule, horizon_us: int, cooldown_us: int, during: tuple[str | None, str | None]
-) -> list[Scored]:
-    """Score instrument by instrument: no more than one's bars are in memory."""
-    import polars as pl
-
-    from pipelines.research import events, scores
-
-    out = []
-    every = lake.table("bars", start=during[0], end=during[1], bar="1m").select(
-        "venue", "symbol", "ts", "end", "close", "quality"
-    )
-    for (venue, symbol), mine in sorted(alerts.partition_by("venue", "symbol", as_dict=True).items()):
-        bars = every.filter(pl.col("venue") == venue, pl.col("symbol") == symbol).collect()
-        out += scores.by_detector(mine, events.find(rule, bars), events.watched(rule, bars), horizon_us, cooldown_us)
-    return out
-
-
-def _store(lake: Lake, rows: pa.Table) -> None:
-    """Add the rows in one commit: what the flow writes meanwhile, to other tables, is not touched."""
-    lake.create()
-    lake.replace("scores", [], lake.stage("scores", rows, f"score-{time.time_ns()}", {}))
 
 
 def _shown(found: Scored) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,9 @@ BYBIT_HEADER: Final = b"timestamp,symbol,side,size,price,tickDirection,trdMatchI
 BYBIT_SPOT_HEADER: Final = b"id,timestamp,price,volume,side,rpi\n"
 OKX_HEADER: Final = b"instrument_name,trade_id,side,price,size,created_time\n"
 TARDIS_HEADER: Final = b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+KLINE_HEADER: Final = (
+    b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
+)
 
 
 class Made(NamedTuple):
@@ -138,3 +142,26 @@ def ftx(trades: Sequence[Made]) -> bytes:
         for t, moment in zip(trades, moments, strict=True)
     )
     return b"id,price,size,side,liquidation,time\n" + "".join(lines).encode()
+
+
+def total(trades: Sequence[Made], *, quoted: bool = False) -> Decimal:
+    """Return the volume of trades, or what was paid."""
+    return sum((Decimal(t.size) * (Decimal(t.price) if quoted else 1) for t in trades), Decimal(0))
+
+
+def klines(trades: Sequence[Made], *, header: bytes = KLINE_HEADER) -> bytes:
+    """Return Binance's 1-minute candles of a date, quiet minutes among them."""
+    begin, minutes = start(dt.datetime.fromtimestamp(trades[0].us / 1e6, dt.UTC).date()), dict[int, list[Made]]()
+    for trade in trades:
+        minutes.setdefault((trade.us - begin) // 60_000_000, []).append(trade)
+    lines, last = [], trades[0].price
+    for k in range(1440):
+        some, at = minutes.get(k, []), begin // 1000 + k * 60_000
+        prices = sorted((t.price for t in some), key=Decimal)
+        values = (some[0].price, prices[-1], prices[0], some[-1].price) if some else (last,) * 4
+        bought = [t for t in some if not t.sell]
+        sums = [total(some), total(some, quoted=True), total(bought), total(bought, quoted=True)]
+        fills_of = sum(t.last - t.first + 1 for t in some)
+        lines.append(f"{at},{','.join(values)},{sums[0]},{at + 59_999},{sums[1]},{fills_of},{sums[2]},{sums[3]},0\n")
+        last = values[3]
+    return header + "".join(lines).encode()

@@ -68,7 +68,25 @@ def test_what_is_to_run_by_itself_does(definitions: dg.Definitions) -> None:
     assert definitions.resolve_sensor_def("live_tables").default_status is dg.DefaultSensorStatus.RUNNING
     assert definitions.resolve_sensor_def("seal_finished").default_status is dg.DefaultSensorStatus.RUNNING
     assert definitions.resolve_sensor_def("repair_gaps").default_status is dg.DefaultSensorStatus.STOPPED
-    assert definitions.resolve_schedule_def("daily_upkeep").default_status is dg.DefaultScheduleStatus.RUNNING
+    for name in ("daily_upkeep", "hourly_pairs", "daily_pairs", "weekly_scores", "monthly_learning", "daily_news_digest"):
+        assert definitions.resolve_schedule_def(name).default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_research_is_made_from_the_stream_and_from_finished_days(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    wanted = {
+        "pairs/hourly": {"live/bars", "bars"},
+        "pairs/daily": {"live/bars", "bars"},
+        "scores": {"live/alerts", "live/bars", "alerts", "bars"},
+        "learned_model": {"live/features", "live/bars", "features", "bars"},
+        "news/digest": {"live/news"},
+    }
+    for name, parents in wanted.items():
+        node = graph.get(dg.AssetKey.from_user_string(name))
+        assert {key.to_user_string() for key in node.parent_keys} == parents
+        assert (node.group_name, node.owners) == ("research", ["team:tapeflow"])
+        assert node.description
+        assert node.kinds
 
 
 def test_the_demo_has_its_own_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,7 @@ def test_killed_at_random_it_ends_the_same_and_readers_see_old_or_new(streamed: 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_killed_at_random_very_often(streamed: Path, tmp_path: Path) -> None:
     check_kills(streamed, tmp_path, 60, seed=2)
 

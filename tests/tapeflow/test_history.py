@@ -12,6 +12,7 @@ import pytest
 from assets import finishing
 from pipelines.store.lake import Lake
 from tapeflow.cli import main
+from tests.assets.conftest import NOW, Stream, trade
 from tests.assets.test_history import DAYS, VENUE, Archive
 
 RANGE = ("--venue", VENUE, "--symbols", "AAAUSDT", "--from", "2026-11-01", "--to", "2026-11-03")
@@ -23,6 +24,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
     made = Archive()
     monkeypatch.setattr(finishing, "fetch_day", made.fetch)
+    monkeypatch.setattr(finishing, "fetch_klines", lambda *_: ())
     return made
 
 
@@ -71,6 +73,17 @@ def test_without_anything_due_seal_says_so(capsys: pytest.CaptureFixture[str], t
     Lake(tmp_path / "data" / "lake").create()
     assert run(capsys, "seal")[:2] == (0, "nothing is due\n")
     assert run(capsys, "seal", "--json")[:2] == (0, "[]\n")
+
+
+def test_a_day_that_is_not_over_for_the_flow_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    stream = Stream(str(tmp_path / "data" / "lake"))
+    stream.lake.create()
+    stream.commit("trades", trade(1))
+    status, out, err = run(capsys, "seal")
+    assert (status, out) == (0, "nothing is due\n")
+    assert f"not over for the flow, so not sealed (--force does): demo {NOW.date()}" in err
+    assert run(capsys, "seal", "--venue", "okx")[2] == ""
+    assert run(capsys, "seal", "--force")[:2] == (0, "1 sealed\n")
 
 
 @pytest.mark.parametrize(

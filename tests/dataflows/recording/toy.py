@@ -136,6 +136,9 @@ class Toy:
     def archive_files(self, native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
         return []
 
+    def archive_klines(self, native: str, date: dt.date) -> None:
+        return None
+
 
 def subscribe(stream: Stream) -> bytes:
     """Return the frame that subscribes to a stream."""

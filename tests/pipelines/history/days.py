@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from pipelines import rows as to_rows
 from pipelines.history.day import Day
 from pipelines.jobs import Job, load
-from pipelines.market import DAY_US, TABLES, Instrument
+from pipelines.market import DAY_US, TABLES, Flag, Instrument
 from pipelines.records import Kind
 from pipelines.settings import Kernels
 from pipelines.sources import Position, open_source
@@ -143,3 +144,11 @@ def streamed(lake: Path, lines: list[tapes.Line], kernels: Kernels = tapes.KERNE
         staging.snapshot("minute")
         staging.publish()
     return opened
+
+
+def store_late(lake: Lake, rows: Rows, name: str) -> None:
+    """Store trades as the stream does that come after their date was closed."""
+    late = rows.copy()
+    late["flags"], late["counted"], late["seq"] = int(Flag.LATE), False, (1 << 40) + np.arange(late.size)
+    table = to_rows.trades(late, [VENUE], ["AAA-USDT-PERP"], ["agg"])
+    lake.replace("trades", [], lake.stage("trades", table, name, {}))

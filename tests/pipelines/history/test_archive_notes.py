@@ -67,14 +67,3 @@ def test_a_good_day_leaves_no_note(lake: Lake, tmp_path: Path) -> None:
     note(lake, read(tmp_path, days.agg(days.day())), now_us=DAY.us)
     assert ledger(lake) == []
     assert lake.table("quarantine").collect().height == 0
-
-
-def test_it_is_told_when_the_pieces_end(tmp_path: Path) -> None:
-    day = read(tmp_path, days.agg(days.day(n=20)))
-    told: list[int] = []
-    day.ended = lambda: told.append(day.faults)
-    pieces = day.pieces()
-    next(pieces)
-    assert told == []
-    assert list(pieces) == []
-    assert told == [0]

@@ -24,7 +24,10 @@ SYMBOL = "AAA-USDT-PERP"
 
 
 def sealed(lake: Lake, shift: int) -> Sealed:
-    return seal(lake, stored_day(lake, days.day(shift)), tapes.KERNELS, sealed_at_us=days.NOW)
+    done = seal(lake, stored_day(lake, days.day(shift)), tapes.KERNELS, sealed_at_us=days.NOW)
+    for of_symbol in done.differences.values():
+        assert of_symbol["checks"]["sound"]["faults"] == {}
+    return done
 
 
 def told(done: Sealed) -> dict[str, Any]:
@@ -194,3 +197,21 @@ def test_other_symbols_in_the_same_files_stay_and_live_alerts_too(tmp_path: Path
     sealed(lake, 0)
     assert unsealed(lake) == [days.day(1)]
     assert stale(lake) == []
+
+
+def test_a_sealed_stream_equals_the_archive_of_the_same_date(tmp_path: Path) -> None:
+    """But for what only a stream has: times of receipt, words, and that its recording began within the date."""
+    rows = days.trades(5, 2500)
+    live = days.streamed(tmp_path / "live", delayed(5, 2500, {500: 30.0, 700: 4.0}))
+    sealed(live, 0)
+    archive = Lake(tmp_path / "archive")
+    tape = days.RowsDay(days.day(), rows[rows["ts"] < MIDNIGHT], tuple(tapes.INSTRUMENTS[:1]), "archive")
+    tape.rows["fills"], tape.rows["first_fill"] = 2, 2 * tape.rows["trade_id"]
+    tape.rows["last_fill"] = tape.rows["first_fill"] + 1
+    seal(archive, tape, tapes.KERNELS, sealed_at_us=days.NOW)
+    a, b = (days.contents(lake, "recv_ts", "flags", "origin", "quality", "gap", "spans_gap") for lake in (live, archive))
+    for name in ("trades", "bars", "vpin", "features", "posture"):
+        on_date = a[name].filter(pl.col("date") == days.FIRST)
+        assert on_date.height > 0, name
+        assert on_date.equals(b[name]), name
+    assert set(b["alerts"]["alert_id"]) <= set(a["alerts"]["alert_id"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+
+import pytest
 
 from pipelines.history.archive_day import archive_day
 from pipelines.history.seal import seal
@@ -66,9 +69,9 @@ def test_what_an_archive_lacks_and_what_it_has_wrong_is_accounted_for_once(tmp_p
     del lines[501:511]
     path.write_text("\n".join(lines) + "\n")
     lake = Lake(tmp_path / "sealed")
-    for settings in (tapes.KERNELS, tapes.KERNELS.model_copy(update={"bars": ("1s", "1m", "1h", "1d")})):
+    for kernels in (tapes.KERNELS, tapes.KERNELS.model_copy(update={"bars": ("1s", "1m", "1h", "1d")})):
         tape = archive_day([[path]], days.day(), [venue(days.VENUE).guess("AAAUSDT")], "agg")
-        assert not seal(lake, tape, settings, sealed_at_us=days.NOW).skipped
+        assert not seal(lake, tape, kernels, sealed_at_us=days.NOW).skipped
     gaps = lake.table("gaps_history").collect()
     assert gaps.select("from_id", "to_id", "status").rows() == [(501, 510, "unfillable")]
     refused = lake.table("quarantine").collect()
@@ -77,3 +80,28 @@ def test_what_an_archive_lacks_and_what_it_has_wrong_is_accounted_for_once(tmp_p
     assert set(lake.table("inputs").collect()["venue"]) == {days.VENUE}
     seal(lake, tape, tapes.KERNELS, sealed_at_us=days.NOW)
     days.assert_same(lake, days.loaded(tmp_path / "loaded", path))
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 12))])
+def test_days_in_any_order_and_late_trades_in_any_order_end_in_the_same_bytes(tmp_path: Path, seed: int) -> None:
+    """Two lakes get the same trades, some of them late, in different order, and are sealed until nothing is stale."""
+    folder, draw = tmp_path, random.Random(seed)
+    order, lateness = draw.sample(range(3), 3), draw.sample(range(3), 3)
+    tapes_of = [days.tape_of(days.archived(folder, shift, n=300), shift) for shift in range(3)]
+    ends = []
+    for number, (first, late) in enumerate(((range(3), range(3)), (order, lateness))):
+        lake = Lake(folder / f"lake {number}")
+        lake.create()
+        for shift in first:
+            tape = tapes_of[shift]
+            kept = tape.rows["trade_id"] % 50 > 0
+            seal(lake, tape._replace(rows=tape.rows[kept]), tapes.KERNELS, sealed_at_us=days.NOW)
+        for shift in late:
+            rows = tapes_of[shift].rows
+            days.store_late(lake, rows[rows["trade_id"] % 50 == 0], f"main.0-{shift:08d}")
+            if shift % 2:
+                seal(lake, stored_day(lake, days.day(shift)), tapes.KERNELS, sealed_at_us=days.NOW)
+        while found := stale(lake):
+            seal(lake, stored_day(lake, found[0][0]), tapes.KERNELS, sealed_at_us=days.NOW)
+        ends.append(lake)
+    days.assert_same(ends[0], ends[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,16 @@ def read(lake: Lake, venue: str = days.VENUE) -> tuple[StoredDay, Rows]:
     return day, joined(list(day.pieces()))
 
 
+@pytest.fixture(scope="module")
+def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("empty") / "lake"
+    Lake(root).create()
+    return root
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = Lake(tmp_path / "lake")
-    made.create()
-    return made
+def lake(empty_lake: Path, tmp_path: Path) -> Lake:
+    return Lake(shutil.copytree(empty_lake, tmp_path / "lake"))
 
 
 def test_by_id_each_once_late_ones_counted(lake: Lake) -> None:
@@ -77,14 +83,12 @@ def test_where_ids_do_not_follow_late_trades_go_by_time(lake: Lake) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=12), st.data())
 def test_what_comes_in_two_turns_ends_in_the_order_of_one(
-    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int, bool]], data: st.DataObject
+    empty_lake: Path, tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int, bool]], data: st.DataObject
 ) -> None:
     """Sealed once in between or not: late trades stand in the same places."""
-    once, twice = (Lake(tmp_path_factory.mktemp("lake")) for _ in range(2))
+    once, twice = (Lake(shutil.copytree(empty_lake, tmp_path_factory.mktemp("lake") / "lake")) for _ in range(2))
     rows = trades(*((100 + k, second, LATE if late else 0) for k, (second, late) in enumerate(told)))
     first = data.draw(st.lists(st.booleans(), min_size=len(told), max_size=len(told)).map(np.array)) | (rows["flags"] == 0)
-    for lake in (once, twice):
-        lake.create()
     store(once, rows, "main.0-00000000", "bybit-linear")
     if first.any():
         store(twice, rows[first], "main.0-00000000", "bybit-linear")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
 import pytest
 
 from pipelines.market import KLINES as KLINES_TABLE
-from pipelines.venues.binance_rest import parse_error, parse_instruments, parse_klines
+from pipelines.venues.binance_archive import kline_files
+from pipelines.venues.binance_rest import parse_error, parse_instruments, parse_klines, parse_klines_file
 from pipelines.venues.columns import KLINES
 from pipelines.venues.venue import GARBLED, Failure
 
@@ -123,3 +125,35 @@ def test_errors_are_told_from_answers() -> None:
     assert parse_error(b"<html>") == GARBLED
     assert parse_error(b"[]") is None
     assert parse_error(b'{"serverTime":1}') is None
+
+
+ARCHIVED = "1795204800000000,91250.1,91262.0,91240.0,91255.0,12.5012,1795204859999999,1140721.12,2213,6.1001,556650.0,0\n"
+ARCHIVE_HEADER = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
+)
+
+
+@pytest.mark.parametrize("head", ["", ARCHIVE_HEADER])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_candles_of_the_archive_are_those_of_rest(head: str, inverse: bool) -> None:
+    row = kline(start=1795204800000000, last=1795204859999999)
+    wanted = parse_klines(json.dumps([row]).encode(), inverse=inverse)
+    assert parse_klines_file((head + ARCHIVED).encode(), inverse=inverse) == wanted
+    assert parse_klines_file((head + ARCHIVED.replace("\n", "\r\n")).encode(), inverse=inverse) == wanted
+
+
+def test_an_archive_without_candles_is_an_empty_table() -> None:
+    assert parse_klines_file(b"").schema == parse_klines_file(ARCHIVE_HEADER.encode()).schema == KLINES
+
+
+@pytest.mark.parametrize("line", [b"1,2\n", b"\xff", ARCHIVED.encode().replace(b"2213", b"-1"), ARCHIVED.encode() * 2 + b"nan"])
+def test_malformed_candles_of_an_archive_raise(line: bytes) -> None:
+    with pytest.raises(ValueError, match="klines were malformed"):
+        parse_klines_file(line)
+
+
+def test_the_archive_has_candles_by_day_and_by_month() -> None:
+    day, month = kline_files("coinm", "BTCUSD_PERP", dt.date(2026, 11, 20))
+    assert day.path == "/data/futures/cm/daily/klines/BTCUSD_PERP/1m/BTCUSD_PERP-1m-2026-11-20.zip"
+    assert (day.checksum, day.part) == (f"{day.path}.CHECKSUM", "day")
+    assert month.path == "/data/futures/cm/monthly/klines/BTCUSD_PERP/1m/BTCUSD_PERP-1m-2026-11.zip"
