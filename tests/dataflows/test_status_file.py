@@ -43,4 +43,5 @@ def test_the_file_holds_what_is_documented(tmp_path: Path) -> None:
     assert set(told["journal"]) == said["journal"]
     assert set(told["shed"]) == said["shed"]
     assert set(told["news"]["good"]) == said["news.<feed>"]
-    assert set(told) == {"pid", "gaps_open"} | said["pid"] | {"feeds", "journal", "shed", "news"}
+    assert set(told["refused"]) <= said["refused"] == {"settings", "rules"}
+    assert set(told) == {"pid", "gaps_open"} | said["pid"] | {"feeds", "journal", "shed", "news", "refused"}
