@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipelines import bar_readings as readings
+from pipelines.account_tables import ACCOUNT_TABLES
 from pipelines.backtest_table import BACKTESTS
 from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
@@ -295,104 +296,6 @@ KLINES = Table(
     ),
 )
 
-INSTRUMENTS = Table(
-    "instruments",
-    "Instruments as the venue described them, each time that changed.",
-    ("venue", "symbol", "ts"),
-    ("symbol", "ts"),
-    (
-        _VENUE,
-        _SYMBOL,
-        _ts("journal time at which it was learnt"),
-        _end("equal to `ts`"),
-        Column("native", _S, "the venue's own name", ("instruments",)),
-        Column("base", _S, "base asset", ("instruments",)),
-        Column("quote", _S, "quote asset", ("instruments",)),
-        Column("tick", _F, "smallest step of price; null where unknown", ("instruments",)),
-        Column("lot", _F, "smallest step of size; null where unknown", ("instruments",)),
-        Column("status", _S, "the venue's word for its state", ("instruments",)),
-        Column("contract", _F, "value of a contract: base, or quote if inverse; null where sizes are in base", ("instruments",)),
-        Column("inverse", _B, "a contract is worth a fixed amount of quote currency", ("instruments",)),
-    ),
-)
-
-INPUTS = Table(
-    "inputs",
-    "Everything but the tape that can change a result: settings, reference volumes, seeds. Kept for ever.",
-    ("venue", "kind", "hash", "ts"),
-    ("kind", "ts"),
-    (
-        Column("venue", _S, "the venue it concerns, or `all`; a partition column", ()),
-        Column("kind", _S, "settings, rules, reference, seed, source, or vpin_full: V too small for a date", ("settings",)),
-        Column("hash", _S, "first 16 hex digits of the SHA-256 of `value`", ("settings",)),
-        _ts("journal time from which it holds"),
-        _end("equal to `ts`"),
-        Column("value", _S, "JSON", ("settings",)),
-    ),
-)
-
-QUARANTINE = Table(
-    "quarantine",
-    "Input that was refused, with the reason and the frame as received (cut at 4,096 characters).",
-    ("venue", "segment", "offset", "part"),
-    ("ts",),
-    (
-        _VENUE,
-        Column("symbol", _S, "as far as known; else null", ()),
-        _ts("journal time of receipt"),
-        _end("equal to `ts`"),
-        Column("reason", _S, "what was wrong, in one line"),
-        Column("frame", _S, "the frame; bytes that are not UTF-8 are replaced"),
-        Column("segment", _S, "journal segment, or the source file"),
-        Column("offset", _I, "byte offset in it, or the line"),
-        Column("part", pa.int32(), "which row of a frame that holds several"),
-    ),
-)
-
-COVERAGE = Table(
-    "coverage",
-    "How far the flow has come: one row a venue and minute of journal time, trades or none.",
-    ("venue", "shard", "ts"),
-    ("shard", "ts"),
-    (
-        _VENUE,
-        Column("shard", _S, "which recorder and flow", ()),
-        _ts("journal time, start of the minute"),
-        _end("the venue's time reached: journal time less the venue's clock offset"),
-        Column("offset_us", _I, "the venue's clock offset (receive time less venue time), microseconds"),
-        Column("segment", _S, "journal segment reached"),
-        Column("position", _I, "byte offset in it"),
-        Column("trades", _I, "trades stored since the flow's state began"),
-    ),
-)
-
-SEALS = Table(
-    "seals",
-    "Dates that are finished: their rows are final unless a newer seal says otherwise. Newest row per key by `as_of`.",
-    ("venue", "symbol", "ts"),
-    ("symbol", "ts"),
-    (
-        _VENUE,
-        _SYMBOL,
-        _ts("start of the date sealed"),
-        _end("end of the date sealed"),
-        Column("source", _S, "where its trades came from"),
-        Column("trades", _I, "counted trades"),
-        Column("volume", _F, "units of base"),
-        Column("notional", _F, "quote currency"),
-        Column("as_of", TIME, "event time up to which it was known, or the time at which it was sealed"),
-        Column("kind", _S, "`whole`: a bounded tape held all of the date; `sealed`: its rows were made anew and compared"),
-        Column("whole", _B, "the tape holds the date from its beginning to its end: its volume counts for later dates"),
-        Column("tape_digest", _S, "of what the trades were made from; null of a bounded tape"),
-        Column("rows_digest", _S, "of the sealed rows that later dates read; null of a bounded tape"),
-        Column("earlier_digest", _S, "of what was read of earlier dates; null of a bounded tape"),
-        Column("settings_hash", _S, "of the settings, rules and recorded volumes; null of a bounded tape"),
-        Column("engine", _I, "version of the computation; null of a bounded tape"),
-        Column("details", _S, "JSON: differences from live rows by table and reason, and the checks; null of a bounded tape"),
-    ),
-    newest=True,
-)
-
 TABLES = {
     t.name: t
     for t in (
@@ -405,11 +308,7 @@ TABLES = {
         *FEED_TABLES,
         GAPS,
         KLINES,
-        INSTRUMENTS,
-        INPUTS,
-        QUARANTINE,
-        COVERAGE,
-        SEALS,
+        *ACCOUNT_TABLES,
         PAIRS,
         BACKTESTS,
         SCORES,

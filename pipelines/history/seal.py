@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from pipelines import ledger
 from pipelines import rows as to_rows
+from pipelines.account_tables import INPUTS, INSTRUMENTS
 from pipelines.engine import VERSION
 from pipelines.history import archive_notes, checks, comparison, earlier
 from pipelines.history.archive_day import ArchiveDay
@@ -28,7 +29,7 @@ from pipelines.history.rebuild import DERIVED, Rebuilt, rebuild
 from pipelines.history.sheets import Sheets
 from pipelines.history.stored_day import StoredDay, stored_day
 from pipelines.history.stored_files import SEAL, files_of, read, symbols_in, writer_of
-from pipelines.market import INPUTS, INSTRUMENTS, TABLES
+from pipelines.market import TABLES
 from pipelines.rules.book import Rules, canonical
 from pipelines.settings import Kernels, digest
 from pipelines.store import LakeError

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from pipelines.market import BAR_WIDTHS_US, INSTRUMENTS, TABLES
+from pipelines.account_tables import INSTRUMENTS
+from pipelines.market import BAR_WIDTHS_US, TABLES
 from pipelines.schema import Table
 from pipelines.store import LakeError, names
 from pipelines.store.commits import Commits

@@ -10,9 +10,10 @@ import dagster as dg
 import pytest
 
 from assets import compaction, retention
+from pipelines.account_tables import QUARANTINE
 from pipelines.feed_tables import QUOTES
 from pipelines.history import retention as needed
-from pipelines.market import QUARANTINE, TRADES
+from pipelines.market import TRADES
 from pipelines.retention_settings import Retention
 from pipelines.settings import Settings
 from pipelines.store import upkeep

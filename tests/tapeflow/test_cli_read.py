@@ -15,7 +15,8 @@ import pytest
 from typer.main import get_command
 
 import tapeflow as tf
-from pipelines.market import BARS, GAPS, SEALS, TABLES, TRADES
+from pipelines.account_tables import SEALS
+from pipelines.market import BARS, GAPS, TABLES, TRADES
 from pipelines.store.lake import Lake, LakeError
 from tapeflow import show
 from tapeflow.cli import main

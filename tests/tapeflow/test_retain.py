@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.account_tables import QUARANTINE
 from pipelines.feed_tables import QUOTES
-from pipelines.market import QUARANTINE, TRADES
+from pipelines.market import TRADES
 from pipelines.records import Kind
 from pipelines.store.journal_writer import Writer
 from pipelines.store.lake import Lake

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.account_tables import COVERAGE
 from pipelines.history import retention
 from pipelines.history.day import Day
 from pipelines.history.retention import READ_LATER, Needs, Share, needs, plan, sealed_through, shares
-from pipelines.market import BARS, COVERAGE, DAY_US, GAPS, TABLES, TRADES
+from pipelines.market import BARS, DAY_US, GAPS, TABLES, TRADES
 from pipelines.seed import REACH, Seeds
 from pipelines.settings import Kernels
 from pipelines.store.lake import Lake

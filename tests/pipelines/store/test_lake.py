@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.market import BARS, GAPS, INSTRUMENTS, TABLES, TRADES, VPIN
+from pipelines.account_tables import INSTRUMENTS
+from pipelines.market import BARS, GAPS, TABLES, TRADES, VPIN
 from pipelines.schema import Table
 from pipelines.store.lake import Lake, LakeError
 from tests.pipelines.store.samples import DAY, moment, put, rows
