@@ -12,11 +12,12 @@ from pipelines import alerts
 from pipelines import rows as to_rows
 from pipelines.bulk import BulkBuckets
 from pipelines.detector_settings import VpinHigh
+from pipelines.kernel_names import vpin_terms
 from pipelines.kernels import alarm, vpin
 from pipelines.kernels.decimals import WIDEST
 from pipelines.market import Instrument
 from pipelines.reference import Adv, places_of, rounded
-from pipelines.settings import Kernels, vpin_terms
+from pipelines.settings import Kernels
 from pipelines.tape import Rows
 
 Buckets = npt.NDArray[np.void]

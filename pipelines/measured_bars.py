@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.kernel_names import bar_terms
 from pipelines.kernels import bar, imbalance, threshold_bars
 from pipelines.kernels.wide import join, split
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.reference import BARS_A_DAY, Adv, rounded
-from pipelines.settings import bar_terms
 from pipelines.tape import Rows
 
 Named = list[tuple[str, bar.Bars]]

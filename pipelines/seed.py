@@ -15,13 +15,13 @@ from pipelines.bucketing import Bucketing
 from pipelines.bulk import Replay
 from pipelines.detection import DATES as SWEEP_DATES
 from pipelines.detection import BigTrades, Surges
+from pipelines.kernel_names import bar_terms
 from pipelines.kernels import standing
 from pipelines.kernels.imbalance import BAR_FLOW, WINDOW
 from pipelines.market import DAY_US
 from pipelines.measured_bars import MeasuredBars
 from pipelines.news.headlines import Known
 from pipelines.reference import DATES, most_places, places_of
-from pipelines.settings import bar_terms
 from pipelines.signals import Signals
 from pipelines.store.lake import Lake
 from pipelines.tape_detection import Cascades

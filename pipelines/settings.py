@@ -7,9 +7,8 @@ import hashlib
 import os
 import re
 from collections.abc import Collection
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -20,6 +19,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from pipelines.detector_settings import BigTrade, Detectors, Part, VolumeSurge, VpinHigh
 from pipelines.feeds import FEEDS, QUIET, Feed
+from pipelines.kernel_names import AMOUNT, checked_bar, checked_vpin
 from pipelines.market import BAR_WIDTHS_US
 from pipelines.news_presets import PRESETS, Form
 from pipelines.retention_settings import Retention
@@ -31,11 +31,6 @@ VENUES = (
 )
 CLOSED = ("ftx",)
 """Venues of which there are only files."""
-_VPIN = re.compile(r"(adv|v)(\d+(?:\.\d+)?)x(\d+)")
-_COUNT = r"[1-9]\d{0,8}"
-_AMOUNT = r"\d{1,15}(\.\d{1,8})?"
-_A_DATE, _WINDOW = 10_000, 10_000
-"""Buckets of an average date, and of a window, that a VPIN setting may ask for."""
 
 
 class SettingsError(Exception):
@@ -44,61 +39,6 @@ class SettingsError(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
-
-
-class BarTerms(NamedTuple):
-    """What the name of a bar that is no time bar says.
-
-    Attributes
-    ----------
-    rule : str
-        `imbalance`, `run`, or empty: the sum itself is held against the threshold.
-    measure : str
-        `tick`, `volume` or `dollar`.
-    threshold : Decimal or None
-        Trades, units of base or quote currency; of adaptive bars T0, trades. None: made of average daily volume.
-    adaptive : bool
-        The threshold is made of past bars.
-    """
-
-    rule: str
-    measure: str
-    threshold: Decimal | None
-    adaptive: bool
-
-
-def bar_terms(name: str) -> BarTerms:
-    """Read the name of a bar that is no time bar.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    known = ", ".join(BAR_WIDTHS_US)
-    match name.split(":"):
-        case ["volume" | "dollar"]:
-            return BarTerms("", name, None, adaptive=False)
-        case ["tick", number] if re.fullmatch(_COUNT, number):
-            return BarTerms("", "tick", Decimal(number), adaptive=False)
-        case [("imbalance" | "run") as rule, ("tick" | "volume" | "dollar") as measure, "ewma", number] if re.fullmatch(
-            _COUNT, number
-        ):
-            return BarTerms(rule, measure, Decimal(number), adaptive=True)
-        case [("imbalance" | "run") as rule, ("tick" | "volume" | "dollar") as measure, number] if (
-            re.fullmatch(_COUNT if measure == "tick" else _AMOUNT, number) and Decimal(number) > 0
-        ):
-            return BarTerms(rule, measure, Decimal(number), adaptive=False)
-    raise ValueError(
-        f"unknown bar {name!r}; use {known}, tick:N, volume, dollar, imbalance:tick:N, imbalance:volume:X, imbalance:dollar:X,"
-        " imbalance:tick:ewma:N (N trades a bar to begin with), or run: in place of imbalance:"
-    )
-
-
-def _bar(name: str) -> str:
-    if name not in BAR_WIDTHS_US:
-        bar_terms(name)
-    return name
 
 
 def _venue(name: str) -> str:
@@ -111,26 +51,6 @@ def _open_venue(name: str) -> str:
     if name in CLOSED:
         raise ValueError(f"{name} has closed and cannot be recorded; its files go into a folder: archives.{name}")
     return _venue(name)
-
-
-def _vpin(name: str) -> str:
-    match = _VPIN.fullmatch(name)
-    if not match or float(match[2]) <= 0 or int(match[3]) <= 0:
-        raise ValueError(f"unknown VPIN setting {name!r}; use adv50x50 (V = ADV / 50, n = 50) or v10x50 (V = 10, n = 50)")
-    if not re.fullmatch(_AMOUNT, match[2]) or int(match[3]) > _WINDOW or (match[1] == "adv" and float(match[2]) > _A_DATE):
-        raise ValueError(
-            f"VPIN setting {name!r} is out of range: V has at most 15 digits before the point and 8 behind it, ADV is divided by"
-            f" at most {_A_DATE:,}, and n is at most {_WINDOW:,}"
-        )
-    return name
-
-
-def vpin_terms(name: str) -> tuple[str, str, int]:
-    """Split a VPIN setting into its kind (`adv` or `v`), its first number as text, and n."""
-    match = _VPIN.fullmatch(name)
-    if match is None:
-        raise ValueError(f"unknown VPIN setting {name!r}")
-    return match[1], match[2], int(match[3])
 
 
 def secret(variable: str) -> str | None:
@@ -161,13 +81,13 @@ class Book(Part):
 class Kernels(Part):
     """All settings that change a result; the recorder journals them, the flow takes them from there."""
 
-    bars: tuple[Annotated[str, AfterValidator(_bar)], ...] = (*BAR_WIDTHS_US, "tick:500", "volume", "dollar")
-    vpin: tuple[Annotated[str, AfterValidator(_vpin)], ...] = ("adv50x50",)
+    bars: tuple[Annotated[str, AfterValidator(checked_bar)], ...] = (*BAR_WIDTHS_US, "tick:500", "volume", "dollar")
+    vpin: tuple[Annotated[str, AfterValidator(checked_vpin)], ...] = ("adv50x50",)
     percentile_window: int = Field(1500, ge=10, le=100_000, description="past VPIN values a percentile is taken over")
     percentile_min: int = Field(250, ge=2, description="past values needed before there is a percentile")
     bucket_volume: str | None = Field(
         None,
-        pattern=rf"^{_AMOUNT}$",
+        pattern=rf"^{AMOUNT}$",
         description="X adds the setting vXx50 and, where no average daily volume is known, stands for ADV = 50 X",
     )
     book: Book = Book()

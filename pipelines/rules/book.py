@@ -13,9 +13,10 @@ from typing import Annotated, Final
 import msgspec
 import yaml
 
+from pipelines.kernel_names import vpin_terms
 from pipelines.rules import conditions, language
 from pipelines.rules.metrics import METRICS
-from pipelines.settings import VENUES, SettingsError, vpin_terms
+from pipelines.settings import VENUES, SettingsError
 
 MOST: Final = 500
 """Rules in a file."""

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from pipelines.account_tables import INSTRUMENTS
-from pipelines.market import BAR_WIDTHS_US, TABLES
+from pipelines.kernel_names import checked_bar
+from pipelines.market import TABLES
 from pipelines.schema import Table
 from pipelines.store import LakeError, names
 from pipelines.store.commits import Commits
@@ -85,13 +86,10 @@ class Lake(Commits):
         LakeError
             As `trades`, and of a name that no bar can have.
         """
-        if bar not in BAR_WIDTHS_US:
-            from pipelines.settings import bar_terms
-
-            try:
-                bar_terms(bar)
-            except ValueError as error:
-                raise LakeError(str(error)) from None
+        try:
+            checked_bar(bar)
+        except ValueError as error:
+            raise LakeError(str(error)) from None
         return self.table("bars", symbol=symbol, venue=venue, start=start, end=end, bar=bar).sort("ts", "first_id")
 
     def table(

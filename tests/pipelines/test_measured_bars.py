@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.kernel_names import bar_terms
 from pipelines.kernels.imbalance import BAR_FLOW
 from pipelines.market import DAY_US
-from pipelines.settings import Kernels, SettingsError, bar_terms, load
+from pipelines.settings import Kernels, SettingsError, load
 from pipelines.tape import Rows
 from tests import reference, tapes
 from tests.pipelines.test_signals import FIGURES, SEEDS, of
