@@ -83,8 +83,6 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
         nothing = pl.DataFrame(TABLES[table].lake_schema.empty_table())
         for symbol in symbols:
             mine, ours = old.get(symbol, nothing), new.get(symbol, nothing)
-            if table == "alerts":
-                mine = mine.filter(pl.col("origin") == "live")
             if table == "bars":
                 differences.clock_causes(mine, ours, causes[symbol])
                 if not sides.whole[symbol] and ours.height:

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from pipelines.history.day import Day
-from pipelines.history.stored_files import SEAL, read, writer_of
+from pipelines.history.stored_files import SEAL, files_of, is_sealed, read, told, writer_of
 from pipelines.market import DAY_US
 from pipelines.records import Reference
 from pipelines.rules import book
@@ -37,11 +37,14 @@ class InForce(NamedTuple):
         Recorded (volume, notional) for thresholds of the date, by the venue's own name of the symbol.
     recorded : bool
         The flow recorded the date.
+    job : str
+        The job that brought it, by the name its files bear; empty: none did, or several.
     """
 
     changes: list[Change]
     volumes: dict[str, tuple[float, float]]
     recorded: bool
+    job: str = ""
 
     @property
     def settings_hash(self) -> str:
@@ -51,12 +54,23 @@ class InForce(NamedTuple):
 
 
 def in_force(lake: Lake, day: Day, kernels: Kernels, rules: Rules) -> InForce:
-    """Return what was in force on a date; of one that no flow recorded, `kernels` and `rules`."""
+    """Return what was in force on a date: of one that a job brought, with the job; of one that nobody did, as given."""
     if not any((f.date, f.venue) == (day.date.isoformat(), day.venue) for f in lake.live("coverage").values()):
-        return InForce([Change(day.us, kernels, rules)], {}, recorded=False)
+        job = _job(lake, day)
+        noted = pl.DataFrame(read(lake, "inputs", [f for f in lake.live("inputs").values() if job and writer_of(f.path) == job]))
+        last = _held(noted.with_columns(us=pl.lit(day.us)), day.us, kernels, () if noted.height else rules)[-1]
+        return InForce([last], {}, recorded=False, job=job)
     noted = _noted(lake, day)
     held = _held(noted.filter(pl.col("venue") == "all"), day.us, kernels, rules)
     return InForce(held, _volumes(noted.filter(pl.col("kind") == "reference"), day), recorded=True)
+
+
+def _job(lake: Lake, day: Day) -> str:
+    """Return which job brought the trades of a day; a seal keeps it in its files."""
+    files = files_of(lake, "trades", day)
+    found = {told(lake, "trades", f).get("job", "") if is_sealed(f.path) else writer_of(f.path) for f in files}
+    jobs = {name for name in found if name.startswith("job.")}
+    return jobs.pop() if len(jobs) == 1 else ""
 
 
 def _noted(lake: Lake, day: Day) -> pl.DataFrame:

@@ -203,6 +203,7 @@ class _Sealing:
             "settings_hash": self.plan.held.settings_hash,
             "engine_version": str(VERSION),
             "seal": self.plan.name,
+            "job": self.plan.held.job,
         }
         sheets = Sheets(self.lake, self.day, names, metadata)
         try:

@@ -39,6 +39,13 @@ def files_of(lake: Lake, table: str, day: Day) -> list[Staged]:
     return sorted(f for f in lake.live(table).values() if (f.date, f.venue) == (date, day.venue))
 
 
+def told(lake: Lake, table: str, file: Staged) -> dict[str, str]:
+    """Return what a file says of itself."""
+    fs, folder = lake.folder(table)
+    with fs.open_input_file(f"{folder}/{file.path}") as source:
+        return {key.decode(): value.decode() for key, value in (pq.read_metadata(source).metadata or {}).items()}
+
+
 def symbols_in(lake: Lake, table: str, file: Staged) -> set[str]:
     """Return whose rows a file holds; only where several symbols share it is a column read, and that once."""
     key = (lake.root, table, file.path)

@@ -42,6 +42,24 @@ def test_a_second_seal_of_the_same_tape_does_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "lake" / "_seals").glob("*"))
 
 
+def test_what_a_job_brought_is_sealed_by_the_settings_of_the_job(tmp_path: Path) -> None:
+    """Sealed and sealed again: by the settings it was computed with, whatever those of today are."""
+    paths = [days.archived(tmp_path, shift) for shift in range(2)]
+    mine = tapes.KERNELS.model_copy(update={"vpin": ("v7x20",), "bars": ("1s", "1m", "tick:11")})
+    wanted = days.contents(days.loaded(tmp_path / "loaded", *paths, kernels=mine))
+    lake = days.loaded(tmp_path / "lake", *paths, kernels=mine)
+    for kernels in (tapes.KERNELS, tapes.KERNELS.model_copy(update={"bars": ("1s", "1m")})):
+        for shift in range(2):
+            done = seal(lake, stored_day(lake, days.day(shift)), kernels, sealed_at_us=days.NOW)
+            told = {name: counts for of in done.differences.values() for name, counts in of["tables"].items()}
+            assert all(set(counts) <= {"equal"} for counts in told.values()), told
+            assert done.skipped == (len(kernels.bars) == 2)
+        assert {name: rows.equals(wanted[name]) for name, rows in days.contents(lake).items()} == dict.fromkeys(wanted, True)
+    another = days.tape_of(paths[0], 0)._replace(digest="another")
+    assert not seal(lake, another, tapes.KERNELS, sealed_at_us=days.NOW + 1).skipped
+    assert days.contents(lake)["bars"].equals(wanted["bars"])
+
+
 def test_days_sealed_in_any_order_then_the_stale_ones_give_the_same_bytes(tmp_path: Path) -> None:
     paths = [days.archived(tmp_path, shift, n=600) for shift in range(5)]
     in_order, shuffled = Lake(tmp_path / "in order"), Lake(tmp_path / "shuffled")
