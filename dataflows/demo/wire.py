@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from dataflows.demo.depth import Change, Levels, Shown
@@ -137,9 +137,9 @@ def open_interest(listing: Listing, lots: int, now_ms: int) -> dict[str, Any]:
     return {"symbol": listing.native, "openInterest": decimal(lots, listing.size_decimals), "time": now_ms}
 
 
-def archive_lines(listing: Listing, trades: Trades) -> bytes:
-    """Return lines of a file of the archive, behind `ARCHIVE_HEADER`."""
-    rows = zip(
+def _rows(listing: Listing, trades: Trades) -> Iterator[tuple[int, str, str, int, int, int, bool]]:
+    """Yield id, price, size, first and last fill, time and whether the seller was the taker, of each trade."""
+    return zip(
         trades.id.tolist(),
         _texts(trades.price, listing.price_decimals),
         _texts(trades.size, listing.size_decimals),
@@ -149,22 +149,21 @@ def archive_lines(listing: Listing, trades: Trades) -> bytes:
         trades.sell.tolist(),
         strict=True,
     )
-    return "".join(f"{a},{p},{q},{first},{last},{t},{'true' if m else 'false'}\n" for a, p, q, first, last, t, m in rows).encode()
+
+
+def archive_lines(listing: Listing, trades: Trades) -> bytes:
+    """Return lines of a file of the archive, behind `ARCHIVE_HEADER`."""
+    return "".join(
+        f"{a},{p},{q},{first},{last},{t},{'true' if m else 'false'}\n" for a, p, q, first, last, t, m in _rows(listing, trades)
+    ).encode()
 
 
 def rest_trades(listing: Listing, trades: Trades) -> list[dict[str, Any]]:
     """Return the rows of an answer to `/fapi/v1/aggTrades`."""
-    rows = zip(
-        trades.id.tolist(),
-        _texts(trades.price, listing.price_decimals),
-        _texts(trades.size, listing.size_decimals),
-        trades.first.tolist(),
-        trades.last.tolist(),
-        trades.time.tolist(),
-        trades.sell.tolist(),
-        strict=True,
-    )
-    return [{"a": a, "p": p, "q": q, "nq": q, "f": first, "l": last, "T": t, "m": m} for a, p, q, first, last, t, m in rows]
+    return [
+        {"a": a, "p": p, "q": q, "nq": q, "f": first, "l": last, "T": t, "m": m}
+        for a, p, q, first, last, t, m in _rows(listing, trades)
+    ]
 
 
 def rest_candles(listing: Listing, rows: Iterable[Candle], interval: str) -> list[list[str | int]]:

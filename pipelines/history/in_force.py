@@ -55,7 +55,7 @@ class InForce(NamedTuple):
 
 def in_force(lake: Lake, day: Day, kernels: Kernels, rules: Rules) -> InForce:
     """Return what was in force on a date: of one that a job brought, with the job; of one that nobody did, as given."""
-    if not any((f.date, f.venue) == (day.date.isoformat(), day.venue) for f in lake.live("coverage").values()):
+    if not files_of(lake, "coverage", day):
         job = _job(lake, day)
         noted = pl.DataFrame(read(lake, "inputs", [f for f in lake.live("inputs").values() if job and writer_of(f.path) == job]))
         last = _held(noted.with_columns(us=pl.lit(day.us)), day.us, kernels, () if noted.height else rules)[-1]

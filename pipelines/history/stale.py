@@ -9,11 +9,8 @@ from collections.abc import Collection
 import polars as pl
 
 from pipelines.history import earlier
-from pipelines.history.day import Day, DayTape
-from pipelines.history.seal import plan
+from pipelines.history.day import Day
 from pipelines.history.stored_files import SEAL, files_of, symbols_in, writer_of
-from pipelines.rules.book import Rules
-from pipelines.settings import Kernels
 from pipelines.store.lake import Lake
 
 FINISHED = dt.timedelta(hours=24, minutes=15)
@@ -62,11 +59,6 @@ def stale(lake: Lake, venues: Collection[str] | None = None) -> list[tuple[Day, 
             elif moved:
                 found[day] = f"earlier dates of {', '.join(moved)} have changed since it was sealed"
     return sorted(found.items())
-
-
-def is_current(lake: Lake, tape: DayTape, kernels: Kernels, rules: Rules = ()) -> bool:
-    """Whether the day is sealed from this very tape and these settings, nothing came later, and no earlier date changed."""
-    return plan(lake, tape, kernels, rules).done
 
 
 def _dates(lake: Lake, venues: Collection[str] | None) -> dict[str, list[dt.date]]:

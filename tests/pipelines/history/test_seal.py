@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.history.archive_day import archive_day
-from pipelines.history.seal import seal
-from pipelines.history.stale import is_current, stale, unsealed
+from pipelines.history.seal import plan, seal
+from pipelines.history.stale import stale, unsealed
 from pipelines.history.stored_day import stored_day
 from pipelines.store.lake import Lake
 from pipelines.venues import venue
@@ -35,7 +35,7 @@ def test_a_second_seal_of_the_same_tape_does_nothing(tmp_path: Path) -> None:
     seal(lake, tape, tapes.KERNELS, sealed_at_us=days.NOW)
     before = days.contents(lake), lake.live("trades"), lake.live("bars")
     for again in (tape, stored_day(lake, days.day())):
-        assert is_current(lake, again, tapes.KERNELS)
+        assert plan(lake, again, tapes.KERNELS).done
         assert seal(lake, again, tapes.KERNELS, sealed_at_us=days.NOW + 1).skipped
     assert (lake.live("trades"), lake.live("bars")) == before[1:]
     assert lake.table("seals_history").collect().height == 1
