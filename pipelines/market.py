@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipelines import bar_readings as readings
 from pipelines.account_tables import ACCOUNT_TABLES
 from pipelines.backtest_table import BACKTESTS
+from pipelines.brief_tables import BRIEF_TABLES
 from pipelines.feature_tables import FEATURES
 from pipelines.feed_tables import FEED_TABLES
 from pipelines.pair_table import PAIRS
@@ -312,6 +313,7 @@ TABLES = {
         PAIRS,
         BACKTESTS,
         SCORES,
+        *BRIEF_TABLES,
     )
 }
 

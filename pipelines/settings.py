@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from pipelines.brief_settings import Briefs
 from pipelines.detector_settings import BigTrade, Detectors, Part, VolumeSurge, VpinHigh
 from pipelines.feeds import FEEDS, QUIET, Feed
 from pipelines.kernel_names import AMOUNT, checked_bar, checked_vpin
@@ -232,6 +233,7 @@ class Settings(BaseSettings):
     journal: Journal = Journal()
     retention: Retention = Retention()
     news: News = News()
+    briefs: Briefs = Briefs()
     demo: Demo = Demo()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
