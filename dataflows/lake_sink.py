@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -49,6 +50,8 @@ class Plan(NamedTuple):
     live : bool
         Commit once a minute of journal time, alerts and gaps every epoch; else only at the end.
     report : Report
+    local : Path or None
+        As of `Lake`.
     """
 
     root: str
@@ -57,6 +60,7 @@ class Plan(NamedTuple):
     live: bool
     report: Report
     before_commit: Callable[[list[Staged]], None] = lambda _: None
+    local: Path | None = None
 
 
 class LakePart(StatefulSinkPartition[Arrival, dict[str, Any]]):
@@ -66,7 +70,11 @@ class LakePart(StatefulSinkPartition[Arrival, dict[str, Any]]):
         self.plan = plan
         self.minute: int = state["minute"] if state else -1
         self.staging = Staging(
-            Lake(plan.root), plan.writer, plan.metadata, state and state["staging"], before_commit=plan.before_commit
+            Lake(plan.root, plan.local),
+            plan.writer,
+            plan.metadata,
+            state and state["staging"],
+            before_commit=plan.before_commit,
         )
         self.last: Arrival | None = None
         self.covered: Arrival | None = None

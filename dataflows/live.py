@@ -64,7 +64,14 @@ def run(settings: Settings, *, until_end: bool = False) -> int:
 
 def _run(settings: Settings, store: Path, stop: Callable[[], bool], *, until_end: bool) -> int:
     progress = Progress(settings)
-    plan = Plan(settings.lake_root, writer(settings), _metadata(settings), live=True, report=progress.report)
+    plan = Plan(
+        settings.lake_root,
+        writer(settings),
+        _metadata(settings),
+        live=True,
+        report=progress.report,
+        local=settings.recovery_dir,
+    )
     source = JournalSource(settings.shard, settings.journal_dir, ("", 0), stop, until_end=until_end)
     flow = build("tapeflow", settings.shard, source, lambda: _begin(settings), LakeSink(settings.shard, plan), progress.watch)
     os.environ["BYTEWAX_DATAFLOW_API_ENABLED"] = "1"

@@ -53,7 +53,8 @@ def _forget(settings: Settings, folder: Path, lake: Lake, first: int) -> Rebuild
     mark = RebuildMark(first, frozenset(known), ready=False)
     _leave(folder, mark)
     (folder / "generation").write_text(str(last))
-    shutil.rmtree(folder / "store", ignore_errors=True)
+    for name in ("store", "staged"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (settings.journal_dir / "consumed.json").unlink(missing_ok=True)
     log.info("rebuild", writer=writer(settings), from_day=first, alerts_kept=len(known))
     return mark

@@ -40,7 +40,7 @@ def replay(
     size
         Records a piece.
     recovery
-        Where its recovery store lies; by default in the lake's `_jobs` folder.
+        Where its recovery store lies; by default the job's folder.
 
     Raises
     ------
@@ -55,7 +55,15 @@ def replay(
     if not list(store.glob("*.sqlite3")):
         store.mkdir(parents=True, exist_ok=True)
         init_db_dir(store, 1)
-    plan = Plan(job.lake.root, job.writer, job.metadata, live=False, report=lambda *_: None, before_commit=job.before_commit)
+    plan = Plan(
+        job.lake.root,
+        job.writer,
+        job.metadata,
+        live=False,
+        report=lambda *_: None,
+        before_commit=job.before_commit,
+        local=job.lake.local,
+    )
     flow = build("replay", PART, TapeSource(job.source, size), job.engine, LakeSink(PART, plan), watch)
     try:
         run_main(flow, epoch_interval=epoch, recovery_config=RecoveryConfig(str(store), backup_interval=timedelta(0)))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.fs as pafs
 
 from pipelines.engine import VERSION, Engine
 from pipelines.market import TABLES
@@ -21,7 +22,7 @@ from pipelines.seed import Seeds
 from pipelines.settings import Kernels, digest
 from pipelines.sources import Position, Source
 from pipelines.store.lake import Lake
-from pipelines.store.parquet import Staged
+from pipelines.store.parquet import Staged, open_file
 from pipelines.store.staging import Staging
 
 PIECE = 16_384
@@ -73,8 +74,14 @@ class Job(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where its recovery store lies."""
-        return Path(self.lake.root) / "_jobs" / self.name
+        """Where its recovery store lies: beside the tables, or on this machine where they are in an object store."""
+        return (self.lake.local or Path(self.lake.root) / "_jobs") / self.name
+
+    @property
+    def _mark(self) -> tuple[pafs.FileSystem, str]:
+        """What tells that it is done: a file beside the tables."""
+        fs, folder = self.lake.folder("_jobs")
+        return fs, f"{folder}/{self.name}/done.json"
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -103,13 +110,15 @@ class Job(NamedTuple):
 
     def done(self) -> bool:
         """Whether it has succeeded before."""
-        return (self.folder / "done.json").exists()
+        fs, mark = self._mark
+        return bool(fs.get_file_info(mark).is_file)
 
     def finish(self) -> dict[str, int]:
         """Mark it done; return how many rows each table has of it."""
         rows = {t: n for t in TABLES if (n := sum(f.rows for f in self.lake.live(t).values() if _by(f.path) == self.writer))}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "done.json").write_text(json.dumps({"sources": self.metadata["source"], "rows": rows}))
+        fs, mark = self._mark
+        with open_file(fs, mark) as file:
+            file.write(json.dumps({"sources": self.metadata["source"], "rows": rows}).encode())
         return rows
 
     def refuse_conflicts(self, dates: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +30,33 @@ CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "true",
 }
 TRIES = 200
+PIECE = 8 << 20
+"""Bytes that are copied at once."""
 
 
 class Commits:
-    """Delta tables under one root. A handle per table is kept open: use an instance from one thread only."""
+    """Delta tables under one root. A handle per table is kept open: use an instance from one thread only.
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
+    Parameters
+    ----------
+    root
+        A folder, or the URL of one in an object store: `s3://bucket/lake`.
+    local
+        Folder of this machine where a lake in an object store keeps what must lie on a volume: files that are staged
+        and not committed yet. Without one they are staged in the store.
+
+    Raises
+    ------
+    LakeError
+        If no lake can be at `root`.
+    """
+
+    def __init__(self, root: str | Path, local: Path | None = None) -> None:
+        scheme, _, place = str(root).rpartition("://")
+        if scheme not in ("", "s3", "file"):
+            raise LakeError(f"no lake can be at {root}: use a folder, or a URL like s3://bucket/lake")
+        self.root = f"{scheme}://{place.rstrip('/')}" if scheme else str(Path(root).absolute())
+        self.local = local if scheme else None
         self._handles: dict[str, DeltaTable] = {}
         self._fs: pafs.FileSystem | None = None
 
@@ -70,7 +91,7 @@ class Commits:
         ValueError
             If a column is missing or does not fit its type.
         """
-        fs, folder = self.folder(table)
+        fs, folder = (pafs.LocalFileSystem(), self._staged(table)) if self.local else self.folder(table)
         return parquet.stage(fs, folder, TABLES[table], rows, name, metadata)
 
     def version(self, table: str, app: str) -> int | None:
@@ -135,9 +156,9 @@ class Commits:
         """Return files whose name starts with `prefix` and that are not in the table now, as relative paths.
 
         These were staged and never committed, or committed and later replaced; only the caller's own numbering of
-        names can tell which.
+        names can tell which. Of a lake that is staged on this machine, these are the files here.
         """
-        fs, folder = self.folder(table)
+        fs, folder = (pafs.LocalFileSystem(), self._staged(table)) if self.local else self.folder(table)
         live = _live(self.latest(table))
         found = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True, recursive=True))
         paths = [f.path[len(folder) + 1 :] for f in found if f.is_file and f.base_name.startswith(prefix)]
@@ -158,6 +179,8 @@ class Commits:
                 raise LakeError(f"table {table}: {path} is in the table and stays")
             if fs.get_file_info(f"{folder}/{path}").is_file:
                 fs.delete_file(f"{folder}/{path}")
+            if self.local:
+                Path(self._staged(table), path).unlink(missing_ok=True)
 
     def latest(self, table: str) -> DeltaTable:
         """Return the open handle of a table, brought up to date.
@@ -187,10 +210,22 @@ class Commits:
     def _adds(self, table: str, files: Sequence[Staged], *, data_change: bool = True) -> list[AddAction | RemoveAction]:
         fs, folder = self.folder(table)
         for file in files:
+            self._bring(fs, folder, Path(self._staged(table)), file.path)
             if fs.get_file_info(f"{folder}/{file.path}").size != file.size:
                 raise LakeError(f"table {table}: the staged file {folder}/{file.path} is missing or not {file.size} bytes long")
         now = time.time_ns() // 1_000_000
         return [AddAction(f.path, f.size, {"date": f.date, "venue": f.venue}, now, data_change, f.stats) for f in files]
+
+    def _bring(self, fs: pafs.FileSystem, folder: str, staged: Path, path: str) -> None:
+        """Move a file that was staged on this machine to where the table is; one that is gone has been brought before."""
+        if self.local and (staged / path).exists():
+            with (staged / path).open("rb") as here, parquet.open_file(fs, f"{folder}/{path}") as there:
+                shutil.copyfileobj(here, there, PIECE)
+            parquet.sync(fs, folder, path)
+            (staged / path).unlink()
+
+    def _staged(self, table: str) -> str:
+        return f"{self.local}/staged/{table}"
 
     def _transact(
         self,

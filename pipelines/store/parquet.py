@@ -140,8 +140,9 @@ def _leaf(field: pa.Field) -> str:
 
 
 def open_file(fs: pafs.FileSystem, path: str) -> pa.NativeFile:
-    """Open a new file, and make the folders it lies in."""
-    fs.create_dir(path.rpartition("/")[0], recursive=True)
+    """Open a new file, and make the folders it lies in; an object store has none."""
+    if isinstance(fs, pafs.LocalFileSystem):
+        fs.create_dir(path.rpartition("/")[0], recursive=True)
     return fs.open_output_stream(path)
 
 

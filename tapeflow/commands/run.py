@@ -140,7 +140,7 @@ def _job(
 
     from pipelines.jobs import Job
     from pipelines.rules.book import load as load_rules
-    from pipelines.settings import Kernels
+    from pipelines.settings import Kernels, digest
     from pipelines.sources import open_source
     from pipelines.store.lake import Lake
 
@@ -157,8 +157,9 @@ def _job(
         raise Refusal(f"--bucket-volume {bucket_volume}: {why}", status=2) from None
     except ValueError as error:
         raise Refusal(str(error), status=2) from None
+    into = Lake(lake, chosen.data / "jobs" / digest(Lake(lake).root.encode()))
     rules = load_rules(chosen.rules)
-    return Job(source, kernels, Lake(lake), complete=complete or source.whole, replace=replace, rules=rules)
+    return Job(source, kernels, into, complete=complete or source.whole, replace=replace, rules=rules)
 
 
 def _finish(job: Job, work: Callable[[Callable[[int], None]], None], *, json: bool) -> None:
