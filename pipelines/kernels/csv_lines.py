@@ -3,6 +3,9 @@
 Ten times as fast as a reader of tables, because a line is looked at once and no text is made of it. What is read here is
 what `csv_trades.decode` reads, to the bit: a decimal of at most 15 digits is an integer divided by a power of ten, and of
 two such doubles the quotient is the nearest double.
+
+The readers of cells keep no count of references (`_nrt`): they allocate nothing, and counting at each call, in locked steps,
+would take as long as reading does.
 """
 
 from __future__ import annotations
@@ -44,10 +47,13 @@ _MOST = 10**15
 _EXACT = 1 << 53
 _TENS = np.array([10.0**e for e in range(19)])
 _TRUE, _FALSE, _NEITHER = 1, 0, -1
+_TRUTHS = (4, 5)
+_HYPHENS = (8, 13, 18, 23)
+"""Lengths of the words for truth, and where a UUID has its hyphens: tuples, for of a set numba makes one anew at each look."""
 _COMMA, _LF, _CR, _POINT, _HASH, _DASH, _COLON, _TEE, _ZULU, _PLUS = 44, 10, 13, 46, 35, 45, 58, 84, 90, 43
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _integer(data, at):
     """Return an unsigned integer of at most 18 digits, -1 if it is none, and where it ends."""
     begin, value = at, np.int64(0)
@@ -60,7 +66,7 @@ def _integer(data, at):
     return value if 0 < at - begin <= 18 else np.int64(-1), at
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _decimal(data, at, most):
     """Return a plain decimal as mantissa (below `most`; -1 if it is none, or has more digits) and places, and where it ends."""
     begin, value, point = at, np.int64(0), np.int64(-1)
@@ -84,7 +90,7 @@ def _decimal(data, at, most):
     return value if value < most else np.int64(-1), places, at
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _amount(data, at):
     """Return the nearest double of a decimal above zero, 0 if it is none that is surely kept, and where it ends."""
     value, places, at = _decimal(data, at, _MOST)
@@ -92,7 +98,7 @@ def _amount(data, at):
     return amount if amount < _ABSURD else 0.0, at
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _us(time):
     """Return a time in ms, us or ns, told apart by magnitude, in us."""
     if time < 10**14:
@@ -100,7 +106,7 @@ def _us(time):
     return time if time < 10**17 else time // 1000
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _ns(time):
     """Return a time in ms, us or ns, told apart by magnitude, in ns."""
     if time < 10**14:
@@ -108,14 +114,14 @@ def _ns(time):
     return time * 1000 if time < 10**17 else time
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _truth(data, begin, end):
     """Return `_TRUE` or `_FALSE` of a cell like `true`, `True`, `TRUE` or `1`, `_NEITHER` of any other."""
     n = end - begin
     if n == 1:
         return _TRUE if data[begin] == 49 else _FALSE if data[begin] == 48 else _NEITHER
     text, found = ((116, 114, 117, 101, 0), _TRUE) if n == 4 else ((102, 97, 108, 115, 101), _FALSE)
-    if n not in {4, 5}:
+    if n not in _TRUTHS:
         return _NEITHER
     lower, upper, title = True, True, True
     for k in range(n):
@@ -126,7 +132,7 @@ def _truth(data, begin, end):
     return found if lower or upper or title else _NEITHER
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _sold(data, begin, end):
     """Return `_TRUE` of `sell` and `Sell`, `_FALSE` of `buy` and `Buy`, `_NEITHER` of any other."""
     n = end - begin
@@ -137,7 +143,7 @@ def _sold(data, begin, end):
     return _NEITHER
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _uuid(data, begin, end):
     """Return the first 63 bits of a UUID; -1 if it is none."""
     if end - begin != 36:
@@ -145,7 +151,7 @@ def _uuid(data, begin, end):
     bits, digits = np.uint64(0), 0
     for k in range(36):
         byte = np.int64(data[begin + k])
-        if k in {8, 13, 18, 23}:
+        if k in _HYPHENS:
             if byte != 45:
                 return -1
             continue
@@ -162,7 +168,7 @@ def _uuid(data, begin, end):
     return np.int64(bits >> np.uint64(1))
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _digits(data, begin, count):
     """Return the number that so many digits are; below zero if they are none."""
     value = np.int64(0)
@@ -172,7 +178,7 @@ def _digits(data, begin, count):
     return value
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _iso(data, begin, end):
     """Return a UTC time like `2022-11-09T10:00:00.123456+00:00` in us since 1970; -1 if it is none."""
     zone = 1 if data[end - 1] == _ZULU else 6 if end - begin > 25 and data[end - 6] == _PLUS else 0
@@ -199,7 +205,7 @@ def _iso(data, begin, end):
     return ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + fraction
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _is(data, begin, end, text):
     """Whether a cell is this text."""
     same, k = end - begin == text.size, 0
@@ -209,7 +215,7 @@ def _is(data, begin, end, text):
     return same
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _is_name(data, begin, end):
     """Whether a cell may be the name of a symbol."""
     fits = 0 < end - begin <= 40
@@ -218,7 +224,7 @@ def _is_name(data, begin, end):
     return fits
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _number(data, at, code, row):
     """Read the cell of a column of numbers; return where it ends, and whether it is as it should be."""
     begin, good = at, True
@@ -251,7 +257,7 @@ def _number(data, at, code, row):
     return at, good
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _word(data, at, code, symbol, row):
     """Read the cell of a column of words; return where it ends, whether it is as it should be, and of the symbol asked for."""
     begin, good, mine = at, True, True
@@ -274,7 +280,7 @@ def _word(data, at, code, symbol, row):
     return at, good, mine
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _line(data, at, codes, symbol, row):
     """Read a line; return where it ends (behind its line feed), whether it is as it should be, and of the symbol asked for."""
     row.first_fill, row.last_fill, row.recv_ns, row.ts, row.kind, row.flags = -1, -1, 0, -1, 0, 0
