@@ -22,7 +22,8 @@ def _zone(name: str) -> str:
 class Elevated(Part):
     """What is told at once: any of these."""
 
-    severity: Literal[1, 2, 3] = Field(3, description="alerts from this severity on")
+    severity: Literal[1, 2, 3] = Field(3, description="alerts from this severity on, borne out by one of another kind")
+    confirm_min: int = Field(5, ge=0, le=60, description="within how many minutes; 0: severity alone is enough")
     vpin_pct: float = Field(0.99, gt=0, le=1, description="alerts of vpin_high from this percentile on")
     posture: bool = Field(False, description="each change of posture to long or short")
 
