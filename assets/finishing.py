@@ -16,7 +16,7 @@ from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
 from pipelines.history.seal import Sealed, seal
-from pipelines.history.stale import is_finished, stale, unsealed
+from pipelines.history.stale import finished, is_finished, stale, unsealed
 from pipelines.history.stored_day import stored_day
 from pipelines.rules.book import load as load_rules
 from pipelines.settings import Settings
@@ -162,13 +162,15 @@ def _seal(at: House, tape: DayTape, watch: Watch) -> Sealed:
 
 def due(lake: Lake, venues: Sequence[str] | None, *, force: bool = False) -> list[tuple[Day, str]]:
     """Return the days that are to be sealed, in order, each with the reason; with `force`, those that are not finished, too."""
-    found = {day: "not sealed yet" for day in unsealed(lake, venues) if force or is_finished(lake, day)}
+    lacking = unsealed(lake, venues)
+    found = dict.fromkeys(lacking if force else finished(lake, lacking), "not sealed yet")
     return sorted({**dict(stale(lake, venues)), **found}.items())
 
 
 def waiting(lake: Lake, venues: Sequence[str] | None) -> list[Day]:
     """Return the days that are not sealed because the flow, or whoever brings them, has not come to their end."""
-    return [day for day in unsealed(lake, venues) if not is_finished(lake, day)]
+    lacking = unsealed(lake, venues)
+    return sorted(set(lacking) - finished(lake, lacking))
 
 
 def retry(outcomes: Iterable[Outcome], ask: Ask) -> list[str]:

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 
 import dagster as dg
 import polars as pl
@@ -79,19 +80,22 @@ def _asked(
     something has changed, or tomorrow.
     """
     busy = under_way(instance)
+    files: dict[Day, list[str]] = defaultdict(list)
+    for path, file in lake.live("trades").items():
+        files[Day(dt.date.fromisoformat(file.date), file.venue)].append(path)
     asked: dict[str, list[dg.RunRequest]] = {}
     for day, reason in wanted:
         mine = asked.setdefault(day.venue, [])
         if day.venue not in busy and len(mine) < AT_ONCE and DAYS.has_partition_key(key_of(day)):
-            mine.append(_request(lake, day, reason, repair=repair))
+            mine.append(_request(day, reason, files[day], repair=repair))
     requests = [request for mine in asked.values() for request in mine]
     if not requests:
         return dg.SkipReason(f"under way: {', '.join(sorted(busy & asked.keys()))}" if busy & asked.keys() else "nothing is due")
     return dg.SensorResult(run_requests=requests)
 
 
-def _request(lake: Lake, day: Day, reason: str, *, repair: bool) -> dg.RunRequest:
-    told = [reason, str(dt.datetime.now(dt.UTC).date()), *sorted(_files(lake, day))]
+def _request(day: Day, reason: str, files: Iterable[str], *, repair: bool) -> dg.RunRequest:
+    told = [reason, str(dt.datetime.now(dt.UTC).date()), *sorted(files)]
     digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
     config = {"ops": {"history": {"config": {"repair": True}}}} if repair else {}
     return dg.RunRequest(
@@ -100,12 +104,6 @@ def _request(lake: Lake, day: Day, reason: str, *, repair: bool) -> dg.RunReques
         run_config=config,
         tags={"tapeflow/reason": reason},
     )
-
-
-def _files(lake: Lake, day: Day) -> Iterator[str]:
-    for path, file in lake.live("trades").items():
-        if (file.date, file.venue) == (str(day.date), day.venue):
-            yield path
 
 
 def under_way(instance: dg.DagsterInstance) -> set[str]:

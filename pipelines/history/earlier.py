@@ -15,6 +15,7 @@ from pipelines.history.day import Day
 from pipelines.history.stored_files import LIVE, is_sealed, symbols_in, writer_of
 from pipelines.seed import REACH
 from pipelines.store.lake import Lake
+from pipelines.store.parquet import Staged
 
 Seals = dict[dt.date, dict[str, dict[str, Any]]]
 """Newest row of table `seals`, by date and symbol."""
@@ -32,9 +33,14 @@ def newest_seals(lake: Lake, venue: str) -> Seals:
 
 def writers(lake: Lake, venue: str) -> Writers:
     """Return who wrote the bars of each date of a venue that no seal wrote."""
+    return writers_of(f for f in lake.live("bars").values() if f.venue == venue)
+
+
+def writers_of(bars: Iterable[Staged]) -> Writers:
+    """Return who wrote files of a venue's bars, by date; seals apart."""
     found: Writers = defaultdict(set)
-    for file in lake.live("bars").values():
-        if file.venue == venue and not is_sealed(file.path):
+    for file in bars:
+        if not is_sealed(file.path):
             found[dt.date.fromisoformat(file.date)].add(writer_of(file.path))
     return found
 

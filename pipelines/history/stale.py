@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
 
 from pipelines.history import earlier
 from pipelines.history.day import Day
-from pipelines.history.stored_files import SEAL, files_of, symbols_in, writer_of
+from pipelines.history.stored_files import is_sealed, symbols_in
 from pipelines.store.lake import Lake
+from pipelines.store.parquet import Staged
 
 FINISHED = dt.timedelta(hours=24, minutes=15)
 """After the start of a date: rows of it are in the lake by then."""
@@ -19,20 +20,27 @@ FINISHED = dt.timedelta(hours=24, minutes=15)
 
 def is_finished(lake: Lake, day: Day) -> bool:
     """Whether every flow that recorded the venue on the date says that its time is past 00:15 of the next."""
-    begin = dt.datetime.combine(day.date, dt.time(), dt.UTC)
-    rows = lake.table("coverage", start=begin).filter(pl.col("venue") == day.venue).select("shard", "ts", "end").collect()
-    on_date = rows.filter(pl.col("ts") < begin + dt.timedelta(days=1))["shard"].unique().to_list()
-    reached = dict(rows.group_by("shard").agg(pl.col("end").max()).iter_rows())
-    return bool(on_date) and all(reached[shard] > begin + FINISHED for shard in on_date)
+    return bool(finished(lake, [day]))
+
+
+def finished(lake: Lake, days: Sequence[Day]) -> set[Day]:
+    """Return those of some days that are finished, as `is_finished` says of one."""
+    if not days:
+        return set()
+    begin = dt.datetime.combine(min(days).date, dt.time(), dt.UTC)
+    coverage = lake.table("coverage", start=begin).group_by("venue", "shard", date=pl.col("ts").dt.date())
+    reached = coverage.agg(pl.col("end").max()).with_columns(pl.col("end").max().over("venue", "shard"))
+    slowest = reached.group_by("date", "venue").agg(pl.col("end").min()).collect()
+    behind = {Day(date, venue): end for date, venue, end in slowest.iter_rows()}
+    return {day for day in days if day in behind and behind[day] > dt.datetime.combine(day.date, dt.time(), dt.UTC) + FINISHED}
 
 
 def unsealed(lake: Lake, venues: Collection[str] | None = None) -> list[Day]:
     """Return the days of which the lake holds trades of a symbol without a seal, in order; finished or not."""
     found = []
-    for venue, dates in _dates(lake, venues).items():
+    for venue, dates in _files(lake, "trades", venues).items():
         seals = earlier.newest_seals(lake, venue)
-        for date in dates:
-            files = files_of(lake, "trades", Day(date, venue))
+        for date, files in dates.items():
             if any(symbols_in(lake, "trades", f) - seals.get(date, {}).keys() for f in files):
                 found.append(Day(date, venue))
     return sorted(found)
@@ -44,14 +52,16 @@ def stale(lake: Lake, venues: Collection[str] | None = None) -> list[tuple[Day, 
     Dates that a bounded tape holds whole, and no seal has touched, are not among them.
     """
     found = {}
-    for venue, dates in _dates(lake, venues).items():
-        seals, unsealed_dates = earlier.newest_seals(lake, venue), earlier.writers(lake, venue)
-        for date in dates:
+    trades, bars = (_files(lake, table, venues) for table in ("trades", "bars"))
+    for venue, dates in trades.items():
+        seals = earlier.newest_seals(lake, venue)
+        unsealed_dates = earlier.writers_of(file for files in bars[venue].values() for file in files)
+        for date, files in dates.items():
             sealed = {s: row for s, row in seals.get(date, {}).items() if row["rows_digest"]}
             if not sealed:
                 continue
             day = Day(date, venue)
-            late = _came_later(lake, day, sealed.keys())
+            late = _came_later(lake, [*files, *bars[venue][date]], sealed.keys())
             read_of = earlier.read_by(day, sealed, seals, unsealed_dates)
             moved = sorted(s for s, row in sealed.items() if row["earlier_digest"] != read_of[s])
             if late:
@@ -61,20 +71,19 @@ def stale(lake: Lake, venues: Collection[str] | None = None) -> list[tuple[Day, 
     return sorted(found.items())
 
 
-def _dates(lake: Lake, venues: Collection[str] | None) -> dict[str, list[dt.date]]:
-    """Return the dates with trades, by venue."""
-    found: dict[str, set[dt.date]] = defaultdict(set)
-    for file in lake.live("trades").values():
+def _files(lake: Lake, table: str, venues: Collection[str] | None) -> dict[str, dict[dt.date, list[Staged]]]:
+    """Return the files of a table, by venue and date, in one listing: asking for each day takes 20 ms a day."""
+    found: dict[str, dict[dt.date, list[Staged]]] = defaultdict(lambda: defaultdict(list))
+    for file in lake.live(table).values():
         if venues is None or file.venue in venues:
-            found[file.venue].add(dt.date.fromisoformat(file.date))
-    return {venue: sorted(dates) for venue, dates in sorted(found.items())}
+            found[file.venue][dt.date.fromisoformat(file.date)].append(file)
+    return found
 
 
-def _came_later(lake: Lake, day: Day, sealed: Collection[str]) -> list[str]:
-    """Return the sealed symbols of which tables hold rows that their seals did not write."""
+def _came_later(lake: Lake, files: Iterable[Staged], sealed: Collection[str]) -> list[str]:
+    """Return the sealed symbols of which files hold rows that no seal wrote."""
     later: set[str] = set()
-    for table in ("trades", "bars"):
-        for file in files_of(lake, table, day):
-            if not writer_of(file.path).startswith(SEAL):
-                later |= symbols_in(lake, table, file) & set(sealed)
+    for file in files:
+        if not is_sealed(file.path):
+            later |= symbols_in(lake, file.table, file) & set(sealed)
     return sorted(later)

@@ -14,6 +14,7 @@ from pipelines.history.stale import is_finished, stale, unsealed
 from pipelines.history.stored_day import stored_day
 from pipelines.market import DAY_US
 from pipelines.store.lake import Lake
+from pipelines.store.parquet import Staged
 from tests import tapes
 from tests.pipelines.history import days
 
@@ -80,3 +81,23 @@ def test_a_day_sealed_before_it_is_over_is_whole_no_more_than_its_tape(tmp_path:
     assert seals["kind"].to_list() == ["sealed"] * 2
     assert seals["source"].to_list() == ["live"] * 2
     assert seals["as_of"][0] == dt.datetime(2023, 11, 15, tzinfo=dt.UTC) + dt.timedelta(days=40)
+
+
+def test_each_table_is_listed_once_however_many_days_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor asks every two minutes, of years of days."""
+    lake = Lake(tmp_path / "lake")
+    for shift in range(4):
+        seal(lake, days.tape_of(days.archived(tmp_path, shift, n=100), shift), tapes.KERNELS, sealed_at_us=days.NOW)
+    listed: list[str] = []
+    live = Lake.live
+
+    def counted(self: Lake, table: str) -> dict[str, Staged]:
+        listed.append(table)
+        return live(self, table)
+
+    monkeypatch.setattr(Lake, "live", counted)
+    assert stale(lake) == []
+    assert sorted(listed) == ["bars", "trades"]
+    listed.clear()
+    assert unsealed(lake) == []
+    assert listed == ["trades"]
