@@ -49,6 +49,7 @@ FACTS = Table(
         Column("unit", TEXT, "share, bps, price, notional, size, count, ratio, score, percentile, seconds, time or word", _LAKE),
         Column("asset", TEXT, "the currency of a price or notional, the asset of a size; else empty", _LAKE),
         Column("decimals", INTEGER, "digits behind the point in which it is shown", _LAKE),
+        Column("signed", BOOLEAN, "shown with its sign: a change", _LAKE),
         Column("span", TEXT, "the time or count it covers, like `1h`", _LAKE),
         Column("n", INTEGER, "rows behind it", _LAKE),
         Column("measure", TEXT, "what makes one value of the rows: last, count, sum, max, min, share, ...", _LAKE),

@@ -179,7 +179,7 @@ class Lake(Commits):
 
         for attempt in range(TRIES):
             try:
-                return self._connect(query).sql(query).materialize()
+                return self.connect(query).sql(query).materialize()
             except duckdb.IOException:  # a file was replaced and vacuumed since the log was read
                 if attempt == TRIES - 1:
                     raise
@@ -299,7 +299,7 @@ class Lake(Commits):
                 known |= {Known(venue, symbol) for symbol in symbols if symbol}
         return known
 
-    def _connect(self, query: str) -> duckdb.DuckDBPyConnection:
+    def connect(self, query: str) -> duckdb.DuckDBPyConnection:
         """Return a database whose views are the tables that `query` may name."""
         import duckdb
 

@@ -1,0 +1,70 @@
+"""Rows of the lake as they were known at a time; every number of a brief is made of what is read here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pipelines.market import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipelines.store.lake import Lake
+
+TRIES = 3
+
+
+def moment(time: dt.datetime) -> str:
+    """Return a time as SQL has it."""
+    return f"TIMESTAMPTZ '{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+
+
+def text(value: str) -> str:
+    """Return a text as SQL has it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+class Reader:
+    """SQL over the lake's tables, all as they are when the first query is asked; a query asked again gives the same rows.
+
+    Parameters
+    ----------
+    lake
+    at
+        What is read is to lie before this; queries say so themselves.
+    """
+
+    def __init__(self, lake: Lake, at: dt.datetime) -> None:
+        self.at = at
+        self._lake = lake
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._seen: dict[str, pl.DataFrame] = {}
+
+    def rows(self, query: str) -> pl.DataFrame:
+        """Return the rows of a query.
+
+        Raises
+        ------
+        duckdb.Error
+            If the query is wrong.
+        """
+        if query not in self._seen:
+            self._seen[query] = self._rows(query)
+        return self._seen[query]
+
+    def _rows(self, query: str) -> pl.DataFrame:
+        for attempt in range(TRIES):
+            if self._connection is None:
+                self._connection = self._lake.connect(" ".join([*TABLES, *(f"{t}_history" for t in TABLES)]))
+            try:
+                found: pl.DataFrame = self._connection.sql(query).pl()
+            except duckdb.IOException:  # a file was replaced and vacuumed since the log was read
+                self._connection = None
+                if attempt == TRIES - 1:
+                    raise
+            else:
+                return found
+        raise AssertionError
