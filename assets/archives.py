@@ -15,7 +15,8 @@ from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 from pipelines.venues.venue import ArchiveFile
 
-__all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day"]
+__all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day", "has_archive"]
+WEB = ("http://", "https://")
 
 
 def fetch_day(
@@ -54,9 +55,9 @@ def fetch_day(
     place = venue_named(day.venue)
     instruments = [place.guess(symbol) for symbol in symbols]
     base = base_of(settings, day.venue)
-    if not base.startswith(("http://", "https://")):
+    if not base.startswith(WEB):
         return _from_folder(Path(base), day, instruments)
-    tape = next((tape for tape in _tapes(day.venue) if place.archive_files("", day.date, tape)), None)
+    tape = _tape(day)
     if tape is None:
         raise ValueError(f"{day.venue} has no archive of trades in the layout that is known; set archives to a folder")
     folder = settings.data / "archive" / day.venue
@@ -80,6 +81,15 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
         raise MissingError(f"{day}: the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
 
 
+def has_archive(settings: Settings, day: Day) -> bool:
+    """Whether there is a place where a day may be: the venue's archive or a mirror, or a folder."""
+    try:
+        base = base_of(settings, day.venue)
+    except ValueError:
+        return False
+    return not base.startswith(WEB) or _tape(day) is not None
+
+
 def base_of(settings: Settings, venue: str) -> str:
     """Return the URL or folder of a venue's archive."""
     stand_in = settings.endpoints.get(venue, "") if venue == "demo" else ""  # the demo exchange serves its own
@@ -87,6 +97,11 @@ def base_of(settings: Settings, venue: str) -> str:
     if not base:
         raise ValueError(f"{venue} publishes no archive of trades; set archives.{venue} to a folder that holds files of them")
     return base
+
+
+def _tape(day: Day) -> Tape | None:
+    """Return the kind of tape that a venue's archive has, None where it has none."""
+    return next((tape for tape in _tapes(day.venue) if venue_named(day.venue).archive_files("", day.date, tape)), None)
 
 
 def _tapes(venue: str) -> list[Tape]:

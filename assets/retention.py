@@ -2,12 +2,14 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from assets import pictures
 from assets.compaction import FILES, POOL, table
+from assets.research import NO_LAKE, nothing
 from pipelines.history import expiry
 from pipelines.history.retention import Kept, Plan
 from pipelines.settings import Settings
@@ -54,19 +56,29 @@ def retention_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """What the lake and the journal hold, by table; what `lake/retention` would remove, and what it removed last."""
         return _report(settings, dt.datetime.now(dt.UTC).date())
 
-    @dg.asset(key=RETENTION, group_name="lake", kinds={"deltalake"}, owners=["team:tapeflow"], deps=[FILES], pool=POOL)
-    def retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    @dg.asset(
+        key=RETENTION,
+        group_name="lake",
+        kinds={"deltalake"},
+        owners=["team:tapeflow"],
+        deps=[FILES],
+        pool=POOL,
+        output_required=False,
+    )
+    def retention(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         """Rows past their limit (setting `retention`) that nobody needs, removed: from the tables at once, from the volume later.
 
         The schedule is off until wanted; `lake/report` shows what would go.
         """
         now = dt.datetime.now(dt.UTC)
         lake = Lake(settings.lake_root)
+        if not upkeep.tables(lake):
+            return nothing(context, RETENTION, NO_LAKE)
         _, needed = expiry.planned(lake, settings, now.date())
         done = expiry.retain(lake, settings, needed, now)
         for name in done.busy:
             context.log.warning("%s: rewritten by others meanwhile, left for the next run", name)
-        return dg.MaterializeResult(metadata=_removed(done))
+        yield dg.MaterializeResult(metadata=_removed(done))
 
     return [report, retention]
 

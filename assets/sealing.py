@@ -8,11 +8,14 @@ from collections.abc import Iterable
 import dagster as dg
 import polars as pl
 
+from assets.archives import has_archive
 from assets.finishing import due
 from assets.history import HISTORY
 from assets.partitions import DAYS, day_of, key_of
+from pipelines.history import archive_notes
 from pipelines.history.day import Day
 from pipelines.history.repair import MISSING
+from pipelines.history.stale import finished
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake, LakeError
 
@@ -22,7 +25,7 @@ AT_ONCE = 31
 REPAIR_DAYS = 14
 """Holes older than this are left to whoever asks for it."""
 PUBLISHED = dt.timedelta(hours=10)
-"""A day's archive is out this long after its end; before that nobody asks for it."""
+"""A day's archive, where the venue has one, is out this long after its end; before that nobody asks for it."""
 UNFINISHED = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
     *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
@@ -51,24 +54,32 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
 
     @dg.sensor(name="repair_gaps", job=finish_days, minimum_interval_seconds=1800, default_status=dg.DefaultSensorStatus.STOPPED)
     def repair_gaps(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """Ask for a run per day with holes that its archive may fill, once a day. It reaches outside: off until it is wanted."""
+        """Ask for a run per day with holes that may be filled, once a day. It reaches outside: off until it is wanted."""
         lake = Lake(settings.lake_root)
         try:
             lake.require()
         except LakeError as error:
             return dg.SkipReason(str(error))
-        return _asked(context.instance, lake, repairable(lake, dt.datetime.now(dt.UTC)), repair=True)
+        return _asked(context.instance, lake, repairable(lake, settings, dt.datetime.now(dt.UTC)), repair=True)
 
     return [seal_finished, repair_gaps]
 
 
-def repairable(lake: Lake, now: dt.datetime) -> list[tuple[Day, str]]:
-    """Return the days whose trades have holes that their archive may fill by `now`, in order, each with how many."""
-    last = (now - PUBLISHED).date() - dt.timedelta(days=1)
-    here = pl.col("date").is_between(last - dt.timedelta(days=REPAIR_DAYS - 1), last)
-    found = lake.table("gaps").filter(here, pl.col("feed") == "trades", pl.col("status").is_in(MISSING))
-    counted = found.group_by("date", "venue").agg(pl.len()).sort("date", "venue").collect()
-    return [(Day(date, venue), f"{count} holes in its trades") for date, venue, count in counted.iter_rows()]
+def repairable(lake: Lake, settings: Settings, now: dt.datetime) -> list[tuple[Day, str]]:
+    """Return the recorded days whose trades have holes that may be filled by `now`, in order, each with how many.
+
+    That is once their archive is out; where a venue has none, REST is asked, and reaches less far back the longer one waits.
+    """
+    found = lake.table("gaps").filter(
+        pl.col("date") >= now.date() - dt.timedelta(days=REPAIR_DAYS),
+        pl.col("feed") == "trades",
+        pl.col("status").is_in(MISSING),
+        pl.col("reason") != archive_notes.REASON,
+    )
+    counted = found.group_by("date", "venue").agg(pl.len()).collect()
+    holes = {Day(date, venue): count for date, venue, count in counted.iter_rows()}
+    waits = {day: PUBLISHED if has_archive(settings, day) else dt.timedelta() for day in finished(lake, [*holes])}
+    return [(day, f"{holes[day]} holes in its trades") for day in sorted(waits) if (now - waits[day]).date() > day.date]
 
 
 def _asked(

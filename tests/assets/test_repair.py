@@ -74,14 +74,14 @@ def test_a_hole_is_filled_and_the_day_is_sealed(recorded: House, archive: Archiv
     assert [o.status for o in finish_all(recorded, [DAY], Ask())] == ["sealed"]
     assert archive.asked == []
     assert stored(recorded) == tape().size - 20
-    assert [day for day, _ in repairable(recorded.lake, NOON + dt.timedelta(days=2))] == [DAY]
+    assert [day for day, _ in repairable(recorded.lake, recorded.settings, NOON + dt.timedelta(days=2))] == [DAY]
     (outcome,) = finish_all(recorded, [DAY], Ask(repair=True))
     assert (outcome.status, outcome.error) == ("sealed", "")
     assert archive.asked == [DAY]
     assert stored(recorded) == tape().size
     assert stored(recorded, "repaired") == 20
     assert holes(recorded.lake, DAY) == []
-    assert repairable(recorded.lake, NOON + dt.timedelta(days=2)) == []
+    assert repairable(recorded.lake, recorded.settings, NOON + dt.timedelta(days=2)) == []
     ids = recorded.lake.table("trades").sort("seq").collect()["trade_id"]
     assert ids.is_sorted()
     (seal,) = finishing.seals_of(recorded.lake, DAY).values()

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from assets import compaction, retention
+from assets.research import NO_LAKE
 from pipelines.account_tables import QUARANTINE
 from pipelines.feed_tables import QUOTES
 from pipelines.history import retention as needed
@@ -114,6 +115,11 @@ def test_what_is_stuck_for_want_of_a_seal_is_told(settings: Settings, lake: Lake
 
 def test_they_run_without_a_lake_and_make_none(settings: Settings) -> None:
     assert run(settings, compaction.FILES, retention.REPORT)["bytes"] == 0
+    done = dg.materialize(retention.retention_assets(settings), selection=[retention.RETENTION])
+    assert done.success
+    assert done.asset_materializations_for_node("lake__retention") == []
+    (noted,) = done.get_asset_observation_events()
+    assert noted.asset_observation_data.asset_observation.description == NO_LAKE
     assert not Path(settings.lake_root).exists()
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TODAY = NOW.date()
+SPOT = "binance-spot"
 YESTERDAY = Day(TODAY - dt.timedelta(days=1), "demo")
 
 
@@ -100,20 +101,42 @@ def at(days: float, **change: Any) -> dict[str, Any]:
     return {**gap("unfillable", days * 1440, 1), **change}
 
 
+def passed(stream: Stream, *venues: str) -> None:
+    """Let a flow have recorded venues for ten days, until now."""
+    for venue in venues:
+        for days in range(10):
+            ts = NOW - dt.timedelta(days=days, minutes=1)
+            stream.commit("coverage", {"shard": "main", "ts": ts, "end": ts + dt.timedelta(minutes=1)}, venue=venue)
+
+
 def test_holes_are_repairable_once_the_archive_is_out_and_not_for_ever(settings: Settings, stream: Stream) -> None:
-    stream.commit("gaps", at(0.1), at(1), at(2, status="repaired"), at(3, status="open"), at(4, feed="quotes"), at(60))
-    stream.commit("gaps", at(3.01, status="shed"), venue="okx")
-    found = repairable(stream.lake, NOW)
+    passed(stream, "binance-spot", "okx")
+    stream.commit(
+        "gaps", at(0.1), at(1), at(2, status="repaired"), at(3, status="open"), at(4, feed="quotes"), at(60), venue=SPOT
+    )
+    stream.commit("gaps", at(3.01, status="shed"), at(5, reason="not_in_archive"), venue="okx")
+    found = repairable(stream.lake, settings, NOW)
     assert found == [
-        (Day(TODAY - dt.timedelta(days=3), "demo"), "1 holes in its trades"),
+        (Day(TODAY - dt.timedelta(days=3), SPOT), "1 holes in its trades"),
         (Day((NOW - dt.timedelta(days=3.01)).date(), "okx"), "1 holes in its trades"),
-        (YESTERDAY, "1 holes in its trades"),
+        (Day(TODAY - dt.timedelta(days=1), SPOT), "1 holes in its trades"),
     ]
-    assert [day for day, _ in repairable(stream.lake, NOW.replace(hour=9))][-1].venue == "okx"
+    assert [day for day, _ in repairable(stream.lake, settings, NOW.replace(hour=9))][-1].venue == "okx"
+
+
+def test_where_no_archive_will_come_rest_is_asked_at_once(settings: Settings, stream: Stream) -> None:
+    """But not before the flow has passed the day, for until then it is not sealed."""
+    stream.commit("gaps", at(1), venue="coinbase")
+    early = NOW.replace(hour=0, minute=20)
+    assert repairable(stream.lake, settings, early) == []
+    passed(stream, "coinbase")
+    assert [day.venue for day, _ in repairable(stream.lake, settings, early)] == ["coinbase"]
+    folder = settings.model_copy(update={"archives": {"coinbase": "/files"}})
+    assert repairable(stream.lake, folder, early) == []
 
 
 def test_a_repair_is_run_config(settings: Settings, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "repairable", lambda lake, now: [(YESTERDAY, "1 holes in its trades")])
+    monkeypatch.setattr(sealing, "repairable", lambda *_: [(YESTERDAY, "1 holes in its trades")])
     with dg.DagsterInstance.ephemeral() as instance:
         asked = ask(settings, "repair_gaps", instance)
     assert isinstance(asked, list)
