@@ -22,7 +22,7 @@ _PARTS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def shown(fact: Fact) -> str:
-    """Return the value as text, rounded half to even at `fact.decimals` from the exact value, with its unit; null: not available."""
+    """Return the value as text, with its unit, the exact value rounded half to even at `fact.decimals`; null: not available."""
     value = fact.value
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return MISSING
