@@ -125,7 +125,7 @@ def day_table(rng: np.random.Generator, nature: Nature, day: int, trades: int) -
     pace = _rhythm(rng)
 
     share = np.concatenate(([0.0], np.cumsum(pace * (1 + surge))))
-    first = 1 + day * trades + np.floor(trades * share / share[-1]).astype(np.int64)
+    first = 1 + day * trades + np.floor(trades * (share / share[-1])).astype(np.int64)  # the last share is exactly 1
     count = np.diff(first)
 
     volume = 60 * pace * (1 + SURGE_SIZE * surge) + sweep

@@ -80,6 +80,13 @@ def test_a_day_holds_its_ids_and_no_more() -> None:
     assert sparse.id_at(BTC, GENESIS_MS + DAY_MS) == 865
 
 
+def test_every_day_ends_where_the_next_begins(market: Market) -> None:
+    """Not an id before: rounding once cost every fiftieth day its last."""
+    for native in market.listings:
+        days = [market.day(native, number) for number in range(200)]
+        assert all(a.first[-1] == b.first[0] for a, b in pairwise(days))
+
+
 def test_windows_of_any_length_join_to_the_same_tape(market: Market) -> None:
     whole = texts(market, "btcusdt@aggTrade", NOON, NOON + 120_000)
     edges = [NOON, NOON + 1, NOON + 7, NOON + 5_000, NOON + 59_999, NOON + 60_000, NOON + 60_005, NOON + 120_000]
