@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -63,11 +64,19 @@ class Model(Part):
         return self
 
 
+def _moment(text: str) -> str:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write it like 2026-12-10T13:30Z") from None
+    return text
+
+
 class Event(Part):
     """A time at which figures are published."""
 
     name: str = Field(min_length=1, max_length=80)
-    at: str = Field(description="like 2026-12-10T13:30Z")
+    at: Annotated[str, AfterValidator(_moment)] = Field(description="like 2026-12-10T13:30Z; without a zone it is UTC")
     symbols: tuple[str, ...] = Field((), description="whom it concerns; default all")
     before_min: int = Field(30, ge=0, le=1440)
     after_min: int = Field(60, ge=0, le=1440)

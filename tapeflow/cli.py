@@ -9,6 +9,7 @@ from pipelines.store import LakeError
 from tapeflow import journal_command
 from tapeflow.commands import (
     Refusal,
+    agents,
     app,
     backtest,
     demo,
@@ -26,6 +27,7 @@ from tapeflow.commands import (
 )
 
 __all__ = [
+    "agents",
     "backtest",
     "demo",
     "doctor",
@@ -44,6 +46,7 @@ __all__ = [
 
 app.add_typer(journal_command.app, name="journal")
 app.add_typer(rules.app, name="rules")
+app.add_typer(agents.app, name="agents")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -26,8 +26,15 @@ KINDS: Final = {
     "spread_blowout": "cost",
     "liquidity_drain": "cost",
     "dislocation": "venues",
+    "rvol": "volume",
+    "reversal": "price",
+    "macro": "price",
+    "trend": "posture",
+    "vpin_regime": "flow",
+    "liquidity": "cost",
+    "cross_venue": "venues",
 }
-"""Detectors that measure the same thing bear nothing out among themselves. Others are a kind of their own."""
+"""Detectors, and agents, that measure the same thing bear nothing out among themselves. Others are a kind of their own."""
 ALONE: Final = ("cascade_proxy", "liquidation_spike", "stale_feed", "pipeline_behind")
 """They hold several measures against their levels by themselves, or say that data is missing."""
 POSTURES: Final = ("new_trend", "trend_reversal")
