@@ -201,6 +201,6 @@ def reason(error: BaseException, talk: Talk) -> tuple[str, bool]:
             return f"its answer was longer than {talk.model.output_tokens} tokens", True
         case ai.UnexpectedModelBehavior() if talk.faults:
             return f"refused: {'; '.join(plain(fault) for fault in talk.faults[:3])}", True
-        case ai.UnexpectedModelBehavior() | ai.ModelAPIError():
+        case ai.UnexpectedModelBehavior() | ai.ModelAPIError() | UnicodeDecodeError():
             return "its answer is not in the form that was asked for", bool(talk.used.requests)
     return f"it failed ({type(error).__name__})", False

@@ -85,7 +85,7 @@ def _bedrock(model: Model) -> "Client":
 
     once = Config(read_timeout=model.timeout_s, connect_timeout=model.timeout_s, retries={"total_max_attempts": 1})
     try:
-        asks = boto3.client("bedrock-runtime", endpoint_url=model.url, config=once)
+        asks = boto3.Session(region_name=secret("AWS_REGION")).client("bedrock-runtime", endpoint_url=model.url, config=once)
     except BotoCoreError:
         raise Unfit("AWS is not set up here; set AWS_REGION, and credentials as AWS has them") from None
     return BedrockConverseModel(model.name, provider=BedrockProvider(bedrock_client=asks))

@@ -62,7 +62,8 @@ class Spent:
         """
         limits, now = self._model, self._clock()
         tokens_out = answers * limits.output_tokens
-        tokens_in = answers * (prompt_bytes // BYTES_A_TOKEN + 1) + (answers - 1) * tokens_out  # each goes back in with the next
+        answered_before = answers * (answers - 1) // 2 * limits.output_tokens  # each goes back in with the next request
+        tokens_in = answers * (prompt_bytes // BYTES_A_TOKEN + 1) + answered_before
         dollars = self._price(tokens_in, tokens_out)
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
@@ -74,15 +75,16 @@ class Spent:
                 may = f"this may take {tokens_in + tokens_out:,}"
                 return f"the day's tokens do not suffice: {today.tokens:,} of {limits.tokens_a_day:,} are used, and {may}"
             if today.dollars + dollars > limits.dollars_a_day:
-                may = f"this may take {dollars:.2f}"
-                return f"the day's money does not suffice: {today.dollars:.2f} of {limits.dollars_a_day:.2f} is used, and {may}"
+                may = f"this may take {dollars:.4f}"
+                spent = f"{today.dollars:.4f} of {limits.dollars_a_day:.4f} dollars"
+                return f"the day's money does not suffice: {spent} is used, and {may}"
             booked = db.execute(BOOK, (now, _date(now), kind, limits.name, tokens_in, tokens_out, dollars)).lastrowid
             db.execute("COMMIT")
             assert booked is not None
             return booked
 
     def settle(self, call: int, tokens: tuple[int, int] | None, why: str | None = None) -> None:
-        """Note the tokens of a call, in and out, and why its answer was not used; None: nobody knows, and its worst case stands."""
+        """Note the tokens of a call, in and out (None: the worst case stands), and why its answer was not used."""
         with self._open() as db:
             if tokens is not None:
                 values = (*tokens, self._price(*tokens), call)

@@ -1,0 +1,92 @@
+"""The ledger of the language model: what is booked, what is settled, and what is not begun."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipelines.brief_settings import Model
+from pipelines.briefs.budget import Day, Spent
+
+LIMITS = Model(
+    protocol="openai", name="m", output_tokens=100, tokens_a_day=2000, dollars_a_day=1.0, dollars_in=3.0, dollars_out=15.0
+)
+T = 1_800_000_000.0  # 2027-01-15T08:00Z
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = T
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def spent(tmp_path: Path, clock: Clock) -> Spent:
+    return Spent(tmp_path / "briefs" / "model.db", LIMITS, clock)
+
+
+def test_the_worst_case_is_booked_and_what_it_took_settled(spent: Spent) -> None:
+    call = spent.book("brief", 400, 2)
+    assert isinstance(call, int)
+    # 201 tokens in twice, 100 out twice, and the first answer goes back in with the second request.
+    assert spent.today() == Day(402 + 100 + 200, pytest.approx((502 * 3 + 200 * 15) / 1e6), 1)
+    spent.settle(call, (150, 60))
+    assert spent.today() == Day(210, pytest.approx((150 * 3 + 60 * 15) / 1e6), 1)
+
+
+def test_where_nobody_knows_what_it_took_the_worst_case_stands(spent: Spent) -> None:
+    call = spent.book("brief", 400, 2)
+    assert isinstance(call, int)
+    spent.settle(call, None, "no answer within 20 s")
+    assert spent.today().tokens == 702
+    with sqlite3.connect(spent.path) as db:
+        assert db.execute("SELECT settled, why FROM calls").fetchall() == [(1, "no answer within 20 s")]
+
+
+def test_a_call_that_may_go_over_the_tokens_of_the_day_is_not_begun(spent: Spent) -> None:
+    assert isinstance(spent.book("brief", 400, 2), int)
+    assert isinstance(spent.book("brief", 400, 2), int)
+    said = spent.book("brief", 400, 2)
+    assert said == "the day's tokens do not suffice: 1,404 of 2,000 are used, and this may take 702"
+    assert spent.today().calls == 2
+
+
+def test_a_call_that_may_go_over_the_money_of_the_day_is_not_begun(tmp_path: Path) -> None:
+    spent = Spent(tmp_path / "model.db", LIMITS.model_copy(update={"dollars_a_day": 0.001}))
+    assert (
+        spent.book("brief", 400, 2)
+        == "the day's money does not suffice: 0.0000 of 0.0010 dollars is used, and this may take 0.0045"
+    )
+    assert isinstance(
+        Spent(tmp_path / "model.db", LIMITS.model_copy(update={"dollars_a_day": 0.0046})).book("brief", 400, 2), int
+    )
+
+
+def test_a_new_day_begins_anew(spent: Spent, clock: Clock) -> None:
+    assert isinstance(spent.book("brief", 1000, 2), int)
+    assert isinstance(spent.book("brief", 1000, 2), str)
+    clock.now += 86_400
+    assert isinstance(spent.book("brief", 1000, 2), int)
+
+
+def test_between_two_briefs_lies_the_least_time_and_a_question_does_not_count(spent: Spent, clock: Clock) -> None:
+    assert isinstance(spent.book("brief", 10, 1, every_s=300), int)
+    clock.now += 299
+    assert spent.book("brief", 10, 1, every_s=300) == "the model was asked 299 s ago, and is asked every 300 s at most"
+    assert isinstance(spent.book("asked", 10, 1), int)
+    clock.now += 1
+    assert isinstance(spent.book("brief", 10, 1, every_s=300), int)
+
+
+def test_nothing_is_made_where_nothing_was_asked(spent: Spent) -> None:
+    assert spent.today() == Day(0, 0.0, 0)
+    assert not spent.path.exists()
