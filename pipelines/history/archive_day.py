@@ -1,7 +1,7 @@
 """The files of a venue's archive that hold a date, read as one tape.
 
-Each instrument's files are read once to their end and what is of the date goes into a spill file, so that a damaged file
-is refused before anything is made of it, and lines out of order, or in two files, come out in order and once.
+Each instrument's files are read once to their end and what is of the date is kept (`spill`), so that a damaged file is
+refused before anything is made of it, and lines out of order, or in two files, come out in order and once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipelines.contracts import in_base
 from pipelines.history.csv_file import CsvFile, Lines, recognise
 from pipelines.history.day import Day
 from pipelines.history.merge import merged
-from pipelines.history.spill import Spill
+from pipelines.history.spill import ROOM, Spill
 from pipelines.market import DAY_US, Flag, Instrument
 from pipelines.sources import SourceError
 from pipelines.tape import TRADE, Fault, Rows, empty
@@ -94,7 +94,7 @@ class ArchiveDay:
         with ExitStack() as open_files:
             spills = []
             for files in self.files:
-                spill = open_files.enter_context(closing(Spill(_room(files), contiguous=contiguous)))
+                spill = open_files.enter_context(closing(Spill(_folder(files), ROOM // len(self.files), contiguous=contiguous)))
                 self._fill(spill, files)
                 spills.append(spill)
             streams = [self._of_date(i, spill, contiguous=contiguous) for i, spill in enumerate(spills)]
@@ -162,7 +162,7 @@ def _flag(lines: Lines, after: Ints, *, cut: bool) -> bool:
     return bool((at == traded.size).any())
 
 
-def _room(files: Sequence[CsvFile]) -> Path:
+def _folder(files: Sequence[CsvFile]) -> Path:
     """Return the folder for a spill file: on the disk of the files if it can be written to."""
     folder = files[0].path.parent if files else Path(tempfile.gettempdir())
     return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())

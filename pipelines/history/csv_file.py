@@ -25,6 +25,7 @@ BLOCK: Final = 1 << 22
 """Bytes read at once."""
 LONGEST: Final = 1 << 16
 """Bytes in a line, beyond which a file is none of lines."""
+_LF: Final = ord("\n")
 
 Lines = npt.NDArray[np.void]
 """An array of `LINE`."""
@@ -59,42 +60,47 @@ class CsvFile(NamedTuple):
         SourceError
             If it is damaged, or no file of lines.
         """
+        room = bytearray(LONGEST + BLOCK)
+        view = memoryview(room)
         with unpacked(self.path) as stream:
-            rest, number, before = b"", 1, 0
-            while read := stream.read(BLOCK):
-                data = rest + read
-                cut = data.rfind(b"\n") + 1
-                data, rest = data[:cut], data[cut:]
-                if len(rest) > LONGEST:
+            rest, number, before = 0, 1, 0
+            while read := stream.readinto(view[rest : rest + BLOCK]):
+                filled = rest + read
+                cut = room.rfind(b"\n", 0, filled) + 1
+                rest = filled - cut
+                if rest > LONGEST:
                     raise SourceError(self.path, "holds lines without an end; fetch or copy it again")
-                if number == 1:
-                    head = self._head(data)
-                    data, number = data[head:], 1 + bool(head)
-                if data:
-                    block, number, before = self._block(data, number, before, since, until)
+                head = self._head(room) if number == 1 and cut else 0
+                number += bool(head)
+                if head < cut:
+                    block, number, before = self._block(view[head:cut], number, before, since, until)
                     yield block
+                view[:rest] = view[cut:filled]
             if rest:
-                yield self._block(rest + b"\n", number, before, since, until)[0]
+                yield self._block(bytes(view[:rest]) + b"\n", number, before, since, until)[0]
 
-    def _head(self, data: bytes) -> int:
+    def _head(self, data: bytearray) -> int:
         header = self.layout.header
         return data.find(b"\n") + 1 if header and data.startswith(header) else 0
 
-    def _block(self, data: bytes, number: int, before: int, since: int, until: int) -> tuple[Block, int, int]:
+    def _block(self, data: bytes | memoryview, number: int, before: int, since: int, until: int) -> tuple[Block, int, int]:
         """Read complete lines; return them, the number of the next, and the time of the last."""
-        count = data.count(b"\n")
+        text = np.frombuffer(data, np.uint8)
+        text.flags.writeable = False
+        count = np.count_nonzero(text == _LF)
         out, odd = np.empty(count + 1, LINE), np.empty((count, 4), np.int64)
         written, odds, foreign, number, before = csv_lines.read(
-            np.frombuffer(data, np.uint8), _codes(self.layout), _bytes(self.native), since, until, number, out, odd, before
+            text, _codes(self.layout), _bytes(self.native), since, until, number, out, odd, before
         )
-        block = Block(out[:written], [], foreign)
+        lines = out[:written] if 2 * written > count else out[:written].copy()  # a part keeps the whole in memory
+        block = Block(lines, [], foreign)
         if odds:
             block = self._with_odd(block, data, odd[:odds], since, until)
         return block, number, before
 
-    def _with_odd(self, block: Block, data: bytes, odd: Ints, since: int, until: int) -> Block:
+    def _with_odd(self, block: Block, data: bytes | memoryview, odd: Ints, since: int, until: int) -> Block:
         """Return a block with the lines that the kernel has left, each read by what holds for all decoders."""
-        texts = [data[begin:end] for begin, end, _, _ in odd.tolist()]
+        texts = [bytes(data[begin:end]) for begin, end, _, _ in odd.tolist()]
         decoded = csv_trades.decode(b"".join(texts), self.layout, self.native)
         mine = decoded.symbols.index(self.native) if self.native in decoded.symbols else -1
         foreign = np.unique(decoded.rows["frame"][decoded.rows["instrument"] != mine]).size

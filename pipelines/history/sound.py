@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.history.day import Day
-from pipelines.history.tally import WIDE, Tally
+from pipelines.history.tally import WIDE, Tally, total
 from pipelines.market import BAR_WIDTHS_US, DAY_US
 from pipelines.settings import Kernels
 from pipelines.store.lake import Lake
@@ -114,8 +114,10 @@ def _refused(lake: Lake, day: Day, symbol: str) -> int:
 
 def lots(values: pl.Series, places: int) -> tuple[int, int]:
     """Return the sum of volumes in lots of so many decimals, and by how much rounding may have moved it."""
-    found = [int(value) for value in np.rint(values.to_numpy() * 10.0**places)]
-    return sum(found), sum(abs(value) // WIDE for value in found)
+    found = np.rint(values.to_numpy() * 10.0**places)
+    wide = np.trunc(found / WIDE)
+    whole, rest = total(wide.astype(np.int64)), total((found - wide * WIDE).astype(np.int64))
+    return whole * WIDE + rest, total(np.abs(wide).astype(np.int64))
 
 
 def _bars(bars: pl.DataFrame, tally: Tally, names: Sequence[str]) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""The lines of a day, put into tape order outside memory: what comes in order stays in a file, the rest is read by an index."""
+"""The lines of a day, put into tape order: what comes in order stays as it is, the rest is read by an index.
+
+They are kept in memory as far as there is room, before that in a file: a day of any size takes no more memory than a large one.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,32 @@ from pipelines.kernels.csv_lines import LINE
 from pipelines.tape import TRADE
 from pipelines.venues.columns import Ints
 
-PIECE: Final = 32_768
+PIECE: Final = 65_536
+ROOM: Final = 8_000_000
+"""Lines of a day that are kept in memory: 512 MB."""
 
 
 class Spill:
     """Lines of one instrument, appended, then read in tape order.
 
-    Tape order is by id where ids are contiguous, else by time and place in the file. Only where lines came out of it, or
-    ids do not rise, is anything of a day held in memory: an id or time and a place of each line.
+    Tape order is by id where ids are contiguous, else by time and place in the file. Where lines came out of it, or ids do
+    not rise, an id or time and a place of each line are held in memory.
 
     Parameters
     ----------
     folder : Path
         Where the file is, which has no name and goes with the process.
+    room : int
+        Lines that are kept in memory.
     contiguous : bool
     """
 
-    def __init__(self, folder: Path, *, contiguous: bool) -> None:
+    def __init__(self, folder: Path, room: int, *, contiguous: bool) -> None:
         self.size = 0
         self.duplicates = 0
+        self._room = room
+        self._held: list[Lines] = []
+        self._written = 0
         self._file = TemporaryFile(dir=folder)  # noqa: SIM115 - `close` closes it
         self._key = "trade_id" if contiguous else "ts"
         self._contiguous = contiguous
@@ -52,8 +62,10 @@ class Spill:
         self._last = int(keys[-1])
         if backward:
             self._backward.append((self.size, self.size + lines.size))
-        self._file.write(np.ascontiguousarray(lines).data)
+        self._held.append(lines)
         self.size += lines.size
+        if self.size - self._written > self._room:
+            self._write()
 
     def close(self) -> None:
         """Give the file up."""
@@ -61,7 +73,6 @@ class Spill:
 
     def pieces(self) -> Iterator[Lines]:
         """Yield the lines in tape order, each trade once, a piece at a time."""
-        self._file.flush()
         if not self.size:
             return
         ids = np.zeros(0, np.int64) if self._ordered and self._contiguous else self._column("trade_id")
@@ -69,6 +80,7 @@ class Spill:
             yield from self._stored()
             return
         order = self._order(ids)
+        self._write()
         with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as stored:
             lines = np.frombuffer(stored, LINE)
             for begin in range(0, order.size, PIECE):
@@ -77,8 +89,16 @@ class Spill:
 
     def _stored(self) -> Iterator[Lines]:
         self._file.seek(0)
-        for begin in range(0, self.size, PIECE):
-            yield np.fromfile(self._file, LINE, min(PIECE, self.size - begin))
+        for begin in range(0, self._written, PIECE):
+            yield np.fromfile(self._file, LINE, min(PIECE, self._written - begin))
+        yield from self._held
+
+    def _write(self) -> None:
+        """Put into the file what is in memory."""
+        for lines in self._held:
+            self._file.write(np.ascontiguousarray(lines).data)
+        self._file.flush()
+        self._held, self._written = [], self.size
 
     def _column(self, name: str) -> Ints:
         parts = [lines[name].copy() for lines in self._stored()]

@@ -104,5 +104,5 @@ class Tally:
 
 
 def total(lots: Ints) -> int:
-    """Return a sum, however large; none is below zero."""
+    """Return a sum, however large."""
     return (int((lots >> SPLIT).sum()) << SPLIT) + int((lots & ((1 << SPLIT) - 1)).sum())

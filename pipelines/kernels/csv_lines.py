@@ -3,14 +3,11 @@
 Ten times as fast as a reader of tables, because a line is looked at once and no text is made of it. What is read here is
 what `csv_trades.decode` reads, to the bit: a decimal of at most 15 digits is an integer divided by a power of ten, and of
 two such doubles the quotient is the nearest double.
-
-The readers of cells keep no count of references (`_nrt`): they allocate nothing, and counting at each call, in locked steps,
-would take as long as reading does.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -32,6 +29,9 @@ LINE = np.dtype(
 )
 """A trade on its way from a file: what `tape.ROW` holds of it, in half the space."""
 
+_BARE: Final[dict[str, Any]] = {"cache": True, "_nrt": False}
+"""How a reader of cells is compiled: it allocates nothing, and to count references to the text at each call, in locked steps,
+takes as long as to read it."""
 _NUMBERS: Final = ("id", "number", "price", "size", "first", "last", "time", "seconds", "received")
 _WORDS: Final = ("", "uuid", "seller", "side", "symbol", "best", "iso")
 CODES: Final = {name: code for code, name in enumerate(_NUMBERS + _WORDS)}
@@ -53,7 +53,7 @@ _HYPHENS = (8, 13, 18, 23)
 _COMMA, _LF, _CR, _POINT, _HASH, _DASH, _COLON, _TEE, _ZULU, _PLUS = 44, 10, 13, 46, 35, 45, 58, 84, 90, 43
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _integer(data, at):
     """Return an unsigned integer of at most 18 digits, -1 if it is none, and where it ends."""
     begin, value = at, np.int64(0)
@@ -66,7 +66,7 @@ def _integer(data, at):
     return value if 0 < at - begin <= 18 else np.int64(-1), at
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _decimal(data, at, most):
     """Return a plain decimal as mantissa (below `most`; -1 if it is none, or has more digits) and places, and where it ends."""
     begin, value, point = at, np.int64(0), np.int64(-1)
@@ -90,7 +90,7 @@ def _decimal(data, at, most):
     return value if value < most else np.int64(-1), places, at
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _amount(data, at):
     """Return the nearest double of a decimal above zero, 0 if it is none that is surely kept, and where it ends."""
     value, places, at = _decimal(data, at, _MOST)
@@ -98,7 +98,7 @@ def _amount(data, at):
     return amount if amount < _ABSURD else 0.0, at
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _us(time):
     """Return a time in ms, us or ns, told apart by magnitude, in us."""
     if time < 10**14:
@@ -106,7 +106,7 @@ def _us(time):
     return time if time < 10**17 else time // 1000
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _ns(time):
     """Return a time in ms, us or ns, told apart by magnitude, in ns."""
     if time < 10**14:
@@ -114,7 +114,7 @@ def _ns(time):
     return time * 1000 if time < 10**17 else time
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _truth(data, begin, end):
     """Return `_TRUE` or `_FALSE` of a cell like `true`, `True`, `TRUE` or `1`, `_NEITHER` of any other."""
     n = end - begin
@@ -132,7 +132,7 @@ def _truth(data, begin, end):
     return found if lower or upper or title else _NEITHER
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _sold(data, begin, end):
     """Return `_TRUE` of `sell` and `Sell`, `_FALSE` of `buy` and `Buy`, `_NEITHER` of any other."""
     n = end - begin
@@ -143,7 +143,7 @@ def _sold(data, begin, end):
     return _NEITHER
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _uuid(data, begin, end):
     """Return the first 63 bits of a UUID; -1 if it is none."""
     if end - begin != 36:
@@ -168,7 +168,7 @@ def _uuid(data, begin, end):
     return np.int64(bits >> np.uint64(1))
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _digits(data, begin, count):
     """Return the number that so many digits are; below zero if they are none."""
     value = np.int64(0)
@@ -178,7 +178,7 @@ def _digits(data, begin, count):
     return value
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _iso(data, begin, end):
     """Return a UTC time like `2022-11-09T10:00:00.123456+00:00` in us since 1970; -1 if it is none."""
     zone = 1 if data[end - 1] == _ZULU else 6 if end - begin > 25 and data[end - 6] == _PLUS else 0
@@ -205,7 +205,7 @@ def _iso(data, begin, end):
     return ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + fraction
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _is(data, begin, end, text):
     """Whether a cell is this text."""
     same, k = end - begin == text.size, 0
@@ -215,7 +215,7 @@ def _is(data, begin, end, text):
     return same
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _is_name(data, begin, end):
     """Whether a cell may be the name of a symbol."""
     fits = 0 < end - begin <= 40
@@ -224,7 +224,7 @@ def _is_name(data, begin, end):
     return fits
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _number(data, at, code, row):
     """Read the cell of a column of numbers; return where it ends, and whether it is as it should be."""
     begin, good = at, True
@@ -257,7 +257,7 @@ def _number(data, at, code, row):
     return at, good
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _word(data, at, code, symbol, row):
     """Read the cell of a column of words; return where it ends, whether it is as it should be, and of the symbol asked for."""
     begin, good, mine = at, True, True
@@ -280,7 +280,7 @@ def _word(data, at, code, symbol, row):
     return at, good, mine
 
 
-@njit(cache=True, _nrt=False)
+@njit(**_BARE)
 def _line(data, at, codes, symbol, row):
     """Read a line; return where it ends (behind its line feed), whether it is as it should be, and of the symbol asked for."""
     row.first_fill, row.last_fill, row.recv_ns, row.ts, row.kind, row.flags = -1, -1, 0, -1, 0, 0

@@ -312,6 +312,7 @@ def test_it_is_the_same_wherever_it_is_cut(tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_file, "BLOCK", data.draw(st.integers(60, 4000)))
         patch.setattr(spill, "PIECE", data.draw(st.integers(1, 70)))
+        patch.setattr("pipelines.history.archive_day.ROOM", data.draw(st.integers(0, 150)))
         found = joined(list(day.pieces()))
     key = [(max(t.us for t in some[: k + 1]), number) for number, some in enumerate(trades) for k in range(n)]
     flat = [(number, t) for number, some in enumerate(trades) for t in some]
