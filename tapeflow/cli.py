@@ -23,6 +23,7 @@ from tapeflow.commands import (
     rules,
     run,
     score,
+    slack,
     start,
 )
 
@@ -41,11 +42,13 @@ __all__ = [
     "rules",
     "run",
     "score",
+    "slack",
     "start",
 ]
 
 app.add_typer(journal_command.app, name="journal")
 app.add_typer(rules.app, name="rules")
+app.add_typer(slack.app, name="slack")
 app.add_typer(agents.app, name="agents")
 
 

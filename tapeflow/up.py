@@ -98,6 +98,7 @@ def children(base: Settings, *, demo: bool) -> list[Child]:
         *((exchange,) if demo else ()),
         Child("recorder", (*tapeflow, "record", *flag), essential=True, stop=1),
         Child("flow", (*tapeflow, "run", *flag), essential=True, stop=2, patience=DRAIN_S),
+        Child("sender", (*tapeflow, "send", *flag), stop=3),
         Child("dagster-webserver", webserver, batch, ports.dagster, stop=3, orphaned=signal.SIGTERM),
         Child("dagster-daemon", daemon, batch, stop=3, orphaned=signal.SIGTERM),
     ]

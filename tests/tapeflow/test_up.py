@@ -51,7 +51,7 @@ def sleeper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_house_and_its_order(base: Settings) -> None:
     names = [child.name for child in up.children(base, demo=False)]
-    assert names == ["recorder", "flow", "dagster-webserver", "dagster-daemon"]
+    assert names == ["recorder", "flow", "sender", "dagster-webserver", "dagster-daemon"]
     assert [c.name for c in up.children(base, demo=True)] == ["exchange", *names]
     ranks = {child.name: child.stop for child in up.children(base, demo=True)}
     assert ranks["recorder"] < ranks["flow"] < ranks["dagster-webserver"]

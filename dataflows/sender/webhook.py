@@ -1,0 +1,35 @@
+"""Slack by an incoming webhook: one channel, no threads, and nobody to ask what came through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slack_sdk.webhook import WebhookClient
+
+from dataflows.sender.bot import QUIET, TIMEOUT_S
+from dataflows.sender.outcome import Outcome, Sent, of_error, of_exception, of_status
+
+if TYPE_CHECKING:
+    from pipelines.briefs.blocks import Body
+
+CHANNEL = "webhook"
+"""What stands in the outbox for the channel, which only Slack knows."""
+
+
+class Webhook:
+    """A webhook; its URL is a secret and is never told."""
+
+    def __init__(self, url: str) -> None:
+        self._web = WebhookClient(url, timeout=TIMEOUT_S, logger=QUIET, retry_handlers=[])
+
+    def post(self, body: Body) -> Outcome:
+        """Post once."""
+        told = {"text": body.text, "blocks": body.blocks, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+        try:
+            answer = self._web.send_dict(told)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message may be there and nothing must stop
+            return of_exception(error)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        if found := of_status(answer.status_code, headers.get("retry-after")):
+            return found
+        return Sent(CHANNEL, None) if answer.status_code == 200 else of_error(answer.body.strip()[:100])

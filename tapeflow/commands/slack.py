@@ -1,0 +1,24 @@
+"""Commands for Slack: send, slack test."""
+
+from __future__ import annotations
+
+import typer
+
+from tapeflow.commands import DemoOption, settings
+from tapeflow.commands import app as tapeflow
+from tapeflow.logs import configure
+
+app = typer.Typer(no_args_is_help=True, help="Slack: see whether messages get there.")
+
+
+@tapeflow.command()
+def send(demo: DemoOption = False) -> None:
+    """Tell Slack of elevated alerts, and send what is in the outbox; `tapeflow up` runs this.
+
+    Example: tapeflow send
+    """
+    from dataflows.sender.process import run as run_sender
+
+    chosen = settings(demo=demo)
+    configure(chosen.log_level)
+    raise SystemExit(run_sender(chosen))
