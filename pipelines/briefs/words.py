@@ -58,8 +58,13 @@ def named(text: str) -> list[str]:
 
 def plain(text: str) -> str:
     """Return foreign text as one line: no control or invisible characters, and not long."""
-    one = " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())
+    one = one_line(text)
     return one if len(one) <= WORD_SHOWN else f"{one[: WORD_SHOWN - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """Return text without control or invisible characters, in one line."""
+    return " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())
 
 
 def rounded(value: Decimal, decimals: int) -> Decimal:
