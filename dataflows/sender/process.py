@@ -19,7 +19,7 @@ from dataflows.sender.new_alerts import NewAlerts
 from dataflows.sender.webhook import Webhook
 from pipelines.briefs.outbox import Outbox, place
 from pipelines.briefs.precision import precision
-from pipelines.briefs.telling import Telling
+from pipelines.briefs.telling import MUTES, Telling
 from pipelines.settings import secret
 from pipelines.store.lake import Lake
 
@@ -35,8 +35,8 @@ LOOK_S = 1.0
 AGAIN_S = 30.0
 """After a failure alerts are read again from where the outbox says, not before so many seconds."""
 FORGET_S = 3600.0
-ALERTS, TELLING, MUTES, CHANNELS = "alerts", "telling", "mutes", "channels"
-"""What the outbox remembers: how far alerts were read, what was told, until when (us) symbols are muted, ids of channels."""
+ALERTS, TELLING, CHANNELS = "alerts", "telling", "channels"
+"""What the outbox remembers, beside mutes: how far alerts were read, what was told, ids of channels."""
 
 log = structlog.get_logger(__name__)
 

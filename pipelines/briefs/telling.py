@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -19,6 +20,10 @@ from pipelines.briefs.message import Message
 
 SEVERE = 3
 """Told in quiet hours, too."""
+MUTES = "mutes"
+"""Under which the outbox remembers until when (us) symbols are muted."""
+PLAYED_US = 86_400_000_000
+"""Alerts that are further than this from the present are of a recording that is played: its own time goes on."""
 
 
 class State(msgspec.Struct):
@@ -32,6 +37,8 @@ class State(msgspec.Struct):
     held: list[Held] = []
     muted: int = 0
     """Elevated alerts of muted symbols since the last digest."""
+    lag: int = 0
+    """How far the time of events is behind the present, us; 0 but for a recording that is played."""
 
 
 class Telling:
@@ -68,16 +75,21 @@ class Telling:
         mutes
             Until when (us) a symbol is muted, by symbol or `venue/symbol`.
         """
+        muted = {name for name, until in (mutes or {}).items() if now_us < until}
+        live = [{**one, "ts": us(one["ts"]), "end": us(one["end"])} for one in alerts if one["origin"] == "live"]
+        if live:
+            behind = now_us - max(one["end"] for one in live)
+            self._state.lag = behind if abs(behind) > PLAYED_US else 0
+        now = now_us - self._state.lag
         out: list[Message] = []
-        for alert in sorted(alerts, key=lambda one: (us(one["end"]), one["alert_id"])):
-            if alert["origin"] == "live":
-                out += self._taken({**alert, "ts": us(alert["ts"]), "end": us(alert["end"])}, mutes or {})
-        out += self._news(now_us)
-        out += self._digest(now_us)
-        self._forget(now_us)
+        for alert in sorted(live, key=lambda one: (one["end"], one["alert_id"])):
+            out += self._taken(alert, muted)
+        out += self._news(now)
+        out += self._digest(now)
+        self._forget(now)
         return out
 
-    def _taken(self, alert: Alert, mutes: Mapping[str, int]) -> Iterator[Message]:
+    def _taken(self, alert: Alert, muted: AbstractSet[str]) -> Iterator[Message]:
         """Tell an alert if it is elevated, by itself or with another."""
         where = f"{alert['venue']}/{alert['symbol']}"
         recent = self._state.recent.setdefault(where, [])
@@ -85,7 +97,7 @@ class Telling:
         recent.append(alert)
         if not elevated.stands_alone(alert, self._settings) and other is None:
             return
-        if alert["end"] < max(mutes.get(alert["symbol"], 0), mutes.get(where, 0)):
+        if muted & {alert["symbol"], where}:
             self._state.muted += 1
             return
         episode = self._state.episodes.get(where)

@@ -158,6 +158,15 @@ def test_a_muted_symbol_is_counted(name: str) -> None:
     assert len(telling().messages([alert(701)], us(701), mutes)) == 1
 
 
+def test_a_recording_that_is_played_keeps_its_own_time() -> None:
+    mine = telling()
+    later = us(600) * 2
+    (root,) = mine.messages([alert(600)], later)
+    assert mine.messages([alert(602, "liquidation_spike")], later + 2 * MINUTE) == []
+    (update,) = mine.messages([], later + 15 * MINUTE)
+    assert update.episode == root.episode
+
+
 ALERTS = st.lists(
     st.builds(
         alert,
