@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from pipelines.briefs.fact import Unit
 from pipelines.briefs.measure import measured
+from pipelines.briefs.notes import Notes, said
 from pipelines.briefs.reading import Reader, moment, text
+from pipelines.briefs.sheet import Sentence
 from pipelines.market import TABLES
 
 if TYPE_CHECKING:
@@ -63,6 +66,23 @@ def record(lake: Lake, at: dt.datetime) -> list[Record]:
         f" AS refuted, count(*) FILTER (outcome = 'unknown') AS unknown FROM ({as_of(at)}) GROUP BY ALL ORDER BY ALL"
     )
     return [Record(*row) for row in Reader(lake, at).rows(query).iter_rows()]
+
+
+def told(notes: Notes) -> list[Sentence]:
+    """Say how earlier claims about an instrument came out, kind by kind, as known at the time of the brief."""
+    mine = f"venue = {text(notes.about.venue)} AND symbol = {text(notes.about.symbol)} AND outcome <> 'open'"
+    base = f"FROM ({as_of(notes.reader.at)}) WHERE {mine}"
+    kinds = notes.reader.rows(f"SELECT DISTINCT claim {base} ORDER BY claim")["claim"].to_list()
+    return [_told(notes, kind, f"{base} AND claim = {text(kind)}") for kind in kinds]
+
+
+def _told(notes: Notes, kind: str, base: str) -> Sentence:
+    query = f"SELECT date, brief, falsifier, outcome = '{{}}' AS value {base} ORDER BY ts, brief, falsifier"
+    held, refuted, unknown = (
+        notes.fact(f"{outcome} {kind}", f"claims that were {outcome}: {kind}", Unit.COUNT, query.format(outcome), "true")
+        for outcome in ("held", "refuted", "unknown")
+    )
+    return Sentence(f"{kind}: {said(held)} held, {said(refuted)} refuted, {said(unknown)} unknown")
 
 
 def _due(reader: Reader) -> list[dict[str, Any]]:

@@ -47,8 +47,8 @@ def load(lake: Lake, brief_id: str | None = None) -> Brief:
     known = briefs["brief"].to_list()
     wanted = known[-1] if brief_id is None else _named(brief_id, known)
     row = briefs.row(known.index(wanted), named=True)
-    facts = lake.table("facts", brief=wanted, start=row["ts"]).collect().rows(named=True)
-    made = lake.table("falsifiers", brief=wanted, start=row["ts"]).sort("falsifier").collect().rows(named=True)
+    facts = lake.table("facts", brief=wanted, date=row["date"]).collect().rows(named=True)
+    made = lake.table("falsifiers", brief=wanted).sort("falsifier").collect().rows(named=True)
     return Brief(
         id=wanted,
         kind=row["kind"],
@@ -57,7 +57,7 @@ def load(lake: Lake, brief_id: str | None = None) -> Brief:
         at=row["ts"],
         episode=row["episode"],
         changed=row["changed"],
-        facts=tuple(sorted((_as_fact(f) for f in facts), key=lambda f: int(f.id[1:]))),
+        facts=tuple(sorted((as_fact(f) for f in facts), key=lambda f: int(f.id[1:]))),
         falsifiers=tuple(_as_falsifier(f) for f in made),
         head=row["head"],
         thread=row["thread"],
@@ -138,7 +138,8 @@ def _text(value: Value) -> str:
     return value.astimezone(dt.UTC).isoformat() if isinstance(value, dt.datetime) else str(value)
 
 
-def _as_fact(row: dict[str, Any]) -> Fact:
+def as_fact(row: dict[str, Any]) -> Fact:
+    """Return a fact as it was, from its row."""
     unit = Unit(row["unit"])
     value: Value = row["text"] if row["value"] is None else row["value"]
     if unit in _WHOLE and isinstance(value, float) and value.is_integer():

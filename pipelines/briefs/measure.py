@@ -18,7 +18,7 @@ VALUE: Final = "value"
 """The column that is measured; queries name it so. `of` is what it is held against, `part` the group a row belongs to."""
 SETTING: Final = "setting"
 """The measure of facts that no rows stand behind: a limit, a window, a time that was agreed."""
-EARLIER_LEAST: Final = 30
+EARLIER_LEAST: Final = 20
 """Earlier values needed before a percentile is given."""
 
 
@@ -85,11 +85,14 @@ def _ratio(rows: pl.DataFrame) -> Value:
 
 
 def _range_bps(rows: pl.DataFrame) -> Value:
-    """Return how far `high` and `low` are apart, bps of the last `value`."""
-    last = _last(rows)
-    if not isinstance(last, float) or not last:
+    """Return how far the highest `high` and the lowest `low` are apart, bps of the last `value`."""
+    return _spread_bps(list(rows.select("high", "low", VALUE).iter_rows()))
+
+
+def _spread_bps(bars: list[tuple[float, float, float]]) -> float | None:
+    if not bars or not bars[-1][2]:
         return None
-    return 10_000 * (max(rows["high"].to_list()) - min(rows["low"].to_list())) / last
+    return 10_000 * (max(high for high, _, _ in bars) - min(low for _, low, _ in bars)) / bars[-1][2]
 
 
 def _share(rows: pl.DataFrame) -> Value:
@@ -113,20 +116,30 @@ def _earlier(rows: pl.DataFrame) -> Value:
     return max(0, len(_values(rows)) - 1)
 
 
-def _sums(rows: pl.DataFrame) -> list[float]:
-    """Return the sum of `value` in each `part`, the greatest `part` first: parts are counted back from the end."""
-    parts: dict[int, list[float]] = {}
-    for part, value in rows.select("part", VALUE).iter_rows():
-        parts.setdefault(part, []).append(value)
-    return [math.fsum(parts[part]) for part in sorted(parts, reverse=True)]
+def _parts(rows: pl.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
+    """Return the rows of each `part`, the greatest part first: parts are counted back from the end."""
+    parts: dict[int, list[Any]] = {}
+    for part, *row in rows.select("part", *columns).iter_rows():
+        parts.setdefault(part, []).append(row)
+    return [parts[part] for part in sorted(parts, reverse=True)]
 
 
 def _sums_percentile(rows: pl.DataFrame) -> Value:
     """Return the share of the sums of earlier parts that are at most that of part 0."""
-    return _at_most_last(np.array(_sums(rows))) if rows.height and rows["part"].min() == 0 else None
+    if not rows.height or rows["part"].min() != 0:
+        return None
+    return _at_most_last(np.array([math.fsum(v for (v,) in part) for part in _parts(rows, (VALUE,))]))
 
 
-def _sums_earlier(rows: pl.DataFrame) -> Value:
+def _ranges_percentile(rows: pl.DataFrame) -> Value:
+    """Return the share of the ranges of earlier parts that are at most that of part 0; ranges as `range_bps`."""
+    if not rows.height or rows["part"].min() != 0:
+        return None
+    ranges = [_spread_bps([tuple(r) for r in part]) for part in _parts(rows, ("high", "low", VALUE))]
+    return _at_most_last(np.array(ranges, np.float64))
+
+
+def _earlier_parts(rows: pl.DataFrame) -> Value:
     return int((rows["part"].unique() > 0).sum()) if rows.height else 0
 
 
@@ -150,5 +163,7 @@ MEASURES: Final[dict[str, Callable[[pl.DataFrame], Value]]] = {
     "percentile": _percentile,
     "earlier": _earlier,
     "sums_percentile": _sums_percentile,
-    "sums_earlier": _sums_earlier,
+    "sums_earlier": _earlier_parts,
+    "ranges_percentile": _ranges_percentile,
+    "ranges_earlier": _earlier_parts,
 }

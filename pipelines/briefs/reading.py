@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines.market import TABLES
+from pipelines.store.lake import Lake, tables_in
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from pipelines.store.lake import Lake
 
 TRIES = 3
 
@@ -28,7 +26,7 @@ def text(value: str) -> str:
 
 
 class Reader:
-    """SQL over the lake's tables, all as they are when the first query is asked; a query asked again gives the same rows.
+    """SQL over the lake's tables, each as it is when first asked for; a query asked again gives the same rows.
 
     Parameters
     ----------
@@ -41,6 +39,7 @@ class Reader:
         self.at = at
         self._lake = lake
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._attached: set[str] = set()
         self._seen: dict[str, pl.DataFrame] = {}
 
     def rows(self, query: str) -> pl.DataFrame:
@@ -57,10 +56,8 @@ class Reader:
 
     def _rows(self, query: str) -> pl.DataFrame:
         for attempt in range(TRIES):
-            if self._connection is None:
-                self._connection = self._lake.connect(" ".join([*TABLES, *(f"{t}_history" for t in TABLES)]))
             try:
-                found: pl.DataFrame = self._connection.sql(query).pl()
+                found: pl.DataFrame = self._connected(query).sql(query).pl()
             except duckdb.IOException:  # a file was replaced and vacuumed since the log was read
                 self._connection = None
                 if attempt == TRIES - 1:
@@ -68,3 +65,13 @@ class Reader:
             else:
                 return found
         raise AssertionError
+
+    def _connected(self, query: str) -> duckdb.DuckDBPyConnection:
+        """Return the database, with the tables that a query names."""
+        if self._connection is None:
+            self._connection, self._attached = self._lake.connect(""), set()
+        for table in tables_in(query):
+            if table.name not in self._attached:
+                self._lake.attach(self._connection, table)
+                self._attached.add(table.name)
+        return self._connection

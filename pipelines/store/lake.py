@@ -305,13 +305,16 @@ class Lake(Commits):
 
         connection = duckdb.connect(config={"autoinstall_known_extensions": False})
         connection.execute("SET TimeZone = 'UTC'")
-        words = {word.lower() for word in re.findall(r"\w+", query)}
-        for table in TABLES.values():
-            if words & {table.name, table.name + HISTORY}:
-                self._attach(connection, table)
+        for table in tables_in(query):
+            self.attach(connection, table)
         return connection
 
-    def _attach(self, connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    def files_named(self, query: str) -> list[str]:
+        """Return the paths or URLs of the data files of every table that `query` may name."""
+        return [file for table in tables_in(query) for file in self.files(table.name)]
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+        """Make the views of a table: `<name>`, and `<name>_history` of every row of it."""
         columns = ", ".join(f'"{name}"' for name in table.lake_schema.names)
         files = self.files(table.name)
         if not files:
@@ -332,6 +335,12 @@ class Lake(Commits):
             key = ", ".join(f'"{column}"' for column in table.key)
             newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {age}) = 1"
         connection.execute(f'CREATE VIEW "{table.name}" AS SELECT {columns} FROM "{table.name}{HISTORY}" {newest}')
+
+
+def tables_in(query: str) -> list[Table]:
+    """Return the tables that a query may name."""
+    words = {word.lower() for word in re.findall(r"\w+", query)}
+    return [table for table in TABLES.values() if words & {table.name, table.name + HISTORY}]
 
 
 def _is_narrow(files: Sequence[str], table: Table) -> bool:
