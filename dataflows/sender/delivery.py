@@ -174,14 +174,15 @@ class Delivery:
                 backoff = min(LONGEST_BACKOFF_S, 2.0**self._failures) * random.uniform(0.7, 1)
                 self._failures = min(self._failures + 1, 10)
                 self._not_before = now + round((backoff if wait_s is None else max(wait_s, 0.1)) * SECOND_US)
-                self._outbox.later(part, self._not_before, why, unknown=unknown or part.state == "sending")
+                due = self._not_before if unknown else 0  # what was not heard at all keeps its place in the line
+                self._outbox.later(part, due, why, unknown=unknown or part.state == "sending")
                 self._tell(part, f"{why}; is tried again")
             case Refused(why, "message"):
                 self._end(part, why)
             case Refused(why, _) if part.kind == "chart":  # the texts matter more, and are under way already
                 self._end(part, why)
             case Refused(why, whose):
-                self._outbox.later(part, now + REFUSED_US, why, unknown=part.state == "sending")
+                self._outbox.later(part, 0, why, unknown=part.state == "sending")
                 self._channels_not_before[channel] = now + REFUSED_US
                 if whose == "all":
                     self._not_before = now + REFUSED_US
