@@ -19,8 +19,8 @@ from pipelines.history.differences import Causes, Difference
 from pipelines.history.in_force import InForce
 from pipelines.history.rebuild import DERIVED, Quoted, Rebuilt
 from pipelines.history.stored_day import StoredDay
-from pipelines.history.stored_files import is_sealed, read
-from pipelines.market import TABLES
+from pipelines.history.stored_files import files_of, is_sealed, read
+from pipelines.market import DAY_US, TABLES
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged
@@ -68,7 +68,8 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
     live = {table: [f for f in files if not is_sealed(f.path)] for table, files in sides.held.items()}
     compared = any(live[table] for table in DERIVED if table != "alerts")
     seals, unsealed = earlier.newest_seals(lake, day.venue), earlier.writers(lake, day.venue)
-    causes = {s: Causes(earlier=earlier.may_differ(day, s, seals, unsealed)) for s in symbols}
+    reached = _reached(lake, day)
+    causes = {s: Causes(earlier=earlier.may_differ(day, s, seals, unsealed), reached=reached) for s in symbols}
     found: dict[str, dict[str, Any]] = {s: {} for s in symbols}
     for symbol in symbols:
         for reason, times in sides.made.events[symbol].items():
@@ -90,6 +91,13 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
             found[symbol][table] = differences.compare(table, mine, ours, causes[symbol]).compact()
             watch(0)
     return {s: _merged(sides.before.get(s, {}), found[s], sides.made.refused) for s in symbols}
+
+
+def _reached(lake: Lake, day: Day) -> int | None:
+    """Return up to where the slowest flow has come that recorded a date (us), None if that is its end."""
+    told = pl.DataFrame(read(lake, "coverage", files_of(lake, "coverage", day), columns=("shard", "end")))
+    ends = told.group_by("shard").agg(pl.col("end").max().dt.epoch("us"))["end"].to_list()
+    return min(ends) if ends and min(ends) < day.us + DAY_US else None
 
 
 def _merged(before: dict[str, Any], tables: dict[str, Any], refused: int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ REASONS: Final = {
     "settings": "settings or rules changed within the date",
     "beginning": "the first minute of a recording",
     "earlier dates": "earlier dates were sealed, loaded or not known when the stream read them",
+    "open": "the flow had not come to its end when the date was sealed",
     "other feeds": "found in feeds that sealing does not read: quotes, books, liquidations, the clock, other venues",
     UNEXPLAINED: "nothing known explains it",
 }
@@ -55,11 +56,14 @@ class Causes:
         First trade of a recording that began within the date.
     earlier : bool
         What the stream knew of earlier dates may not be what they hold now.
+    reached : int or None
+        Up to where the flow has come, where that is not the end of the date.
     """
 
     times: dict[str, Times] = field(default_factory=dict)
     begins: int | None = None
     earlier: bool = False
+    reached: int | None = None
 
     def add(self, reason: str, times: Sequence[int] | Times) -> None:
         """Add causes."""
@@ -143,6 +147,9 @@ def _explained(table: str, rows: pl.DataFrame, causes: Causes) -> npt.NDArray[np
         applies["beginning"] = begin < causes.begins + MINUTE_US
     if causes.earlier:
         applies["earlier dates"] = ~local
+    if causes.reached is not None:
+        left = end > causes.reached - MINUTE_US  # a bar is closed some seconds after its end
+        applies["open"] = left & (rows["where"] == "only_sealed").to_numpy()
     if table == "alerts":
         applies["other feeds"] = rows["detector"].fill_null("").is_in(OTHER_FEEDS).to_numpy()
     ranks = np.full(rows.height, len(REASONS) - 1)

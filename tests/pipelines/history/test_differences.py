@@ -57,6 +57,14 @@ def test_what_runs_on_along_the_tape_is_explained_by_any_cause_before_its_end() 
     assert dict(compare("bars", live, sealed, causes).changed) == {"earlier dates": 1, "repaired": 1, "late": 1}
 
 
+def test_what_was_open_when_a_date_was_sealed_before_its_end_is_told_so() -> None:
+    live = bars(("1s", 5, 6, 1.0))
+    sealed = bars(("1s", 3, 4, 1.0), ("1s", 5, 6, 2.0), ("1s", 69, 70, 1.0), ("1m", 60, 120, 4.0))
+    found = compare("bars", live, sealed, Causes(reached=us(69)))
+    assert found.compact()["only_sealed"] == {"open": 2, "unexplained": 1}
+    assert dict(found.changed) == {"unexplained": 1}
+
+
 def test_trades_of_another_tape_are_compared_by_id() -> None:
     live = pl.DataFrame(
         {"trade_id": [1, 2, 3, 4], "ts": [at(1), at(2), at(3), at(3)], "price": [1.0, 2.0, 3.0, 3.0], "size": 1.0, "side": 1}
