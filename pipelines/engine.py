@@ -196,7 +196,9 @@ class Engine:
         return self._take()
 
     def finish(self) -> Output:
-        """End a bounded tape."""
+        """End a bounded tape; a second time, after a run that was killed behind its end, gives nothing more."""
+        if self.signals.ending:
+            return self._take()
         self.admit(self.resequencer.finish())
         self.signals.finish()
         self.feeds.finish(self.roster)

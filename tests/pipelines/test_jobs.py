@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.engine import Engine
 from pipelines.jobs import Job, JobError, load
 from pipelines.market import DAY_US, TABLES
 from pipelines.settings import Kernels
-from pipelines.sources import open_source
+from pipelines.sources import Position, open_source
 from pipelines.store.lake import Lake
 from tests import tapes
 from tests.conftest import SHARED
@@ -34,18 +35,20 @@ def archive(path: Path, seed: int, day: int, first_id: int, n: int = 4000) -> in
 
 
 def job(
-    lake: Path,
+    lake: Path | str,
     *paths: Path,
     venue: str = "binance-usdm",
     kernels: Kernels = tapes.KERNELS,
     complete: bool = True,
     replace: bool = False,
     symbol: str | None = None,
+    local: Path | None = None,
 ) -> Job:
-    return Job(open_source(paths, venue=venue, symbol=symbol), kernels, Lake(lake), complete=complete, replace=replace)
+    source = open_source(paths, venue=venue, symbol=symbol)
+    return Job(source, kernels, Lake(lake, local), complete=complete, replace=replace)
 
 
-def contents(lake: Path) -> dict[str, pl.DataFrame]:
+def contents(lake: Path | str) -> dict[str, pl.DataFrame]:
     """Return every compared table, sorted by key."""
     opened = Lake(lake)
     frames = {}
@@ -55,7 +58,7 @@ def contents(lake: Path) -> dict[str, pl.DataFrame]:
     return frames
 
 
-def assert_same(one: Path, other: Path, *filled: str) -> None:
+def assert_same(one: Path | str, other: Path | str, *filled: str) -> None:
     """Two lakes hold the same rows bit for bit, and the tables named hold any."""
     a, b = contents(one), contents(other)
     for name in COMPARED:
@@ -199,3 +202,12 @@ def test_contracts_of_a_recording_are_so_many_dollars(tmp_path: Path) -> None:
     assert out["gaps"].height == out["quarantine"].height == 0
     marked = out["bars"].filter(pl.col("quality") == "gap").group_by("bar").len()
     assert set(marked["len"]) <= {1, 2}, "where the recording begins and where it ends"
+
+
+def test_a_tape_ends_once_though_a_killed_run_comes_to_its_end_again(days: list[Path], tmp_path: Path) -> None:
+    made = job(tmp_path / "lake", days[0])
+    engine = made.engine()
+    for piece in made.source.pieces(Position(0, 0), 1000):
+        engine.feed_piece(piece, days[0].name)
+    assert engine.finish().tables
+    assert not Engine.restore(engine.snapshot()).finish().tables
