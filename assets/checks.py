@@ -22,8 +22,10 @@ GAP_S = 600
 OVER = f"over {GAP_S // 60} minutes"
 
 
-STREAMED = {name: table for name, table in TABLES.items() if name not in ("pairs", "scores", "backtests")}
-"""Tables that the flow writes; the others are written by commands."""
+MADE = ("pairs", "scores", "backtests", "briefs", "facts", "falsifiers")
+"""Tables that commands and runs write."""
+STREAMED = {name: table for name, table in TABLES.items() if name not in MADE}
+"""Tables that the flow writes."""
 
 
 def key(table: str) -> dg.AssetKey:

@@ -5,10 +5,11 @@ import warnings
 
 import dagster as dg
 
-from assets import learned, news, research, retention, sealing, slack
+from assets import agents, briefs, learned, news, research, retention, sealing, slack
 from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
 from assets.compaction import compaction
+from assets.elevated import elevated_briefs
 from assets.failures import failures
 from assets.history import ARCHIVES, history_assets
 from assets.live import live_assets, live_tables
@@ -33,8 +34,10 @@ defs = dg.Definitions(
         *research.research_assets(_settings),
         learned.learned_asset(_settings),
         news.news_asset(_settings),
+        *agents.agent_assets(),
+        *briefs.brief_assets(_settings),
     ],
-    asset_checks=[live_checks],
+    asset_checks=[live_checks, agents.agent_checks(_settings)],
     jobs=[
         upkeep,
         backtest,
@@ -44,12 +47,22 @@ defs = dg.Definitions(
         *research.jobs,
         learned.learn,
         news.news_digest,
+        *briefs.jobs.values(),
     ],
-    schedules=[daily_upkeep, *retention.schedules, *research.schedules, learned.monthly, news.daily],
+    schedules=[
+        daily_upkeep,
+        *retention.schedules,
+        *research.schedules,
+        learned.monthly,
+        news.daily,
+        *briefs.schedules(_settings),
+    ],
     sensors=[
         live_tables,
         *sealing.sensors(_settings),
         finished_elsewhere(_settings),
+        agents.agents_sensor(_settings),
+        elevated_briefs(_settings),
         failures(f"http://127.0.0.1:{_settings.ports.dagster}", slack.from_environment()),
     ],
     resources={"lake": LiveLake(root=_settings.lake_root, venues=sorted(_settings.venues))},

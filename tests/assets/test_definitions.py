@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from assets.briefs import USED
 from assets.checks import STREAMED
 from assets.history import POOL, SEALED
 from assets.partitions import DAYS
@@ -67,6 +68,10 @@ def test_finished_days_are_made_from_the_stream_and_from_archives(definitions: d
 def test_what_is_to_run_by_itself_does(definitions: dg.Definitions) -> None:
     assert definitions.resolve_sensor_def("live_tables").default_status is dg.DefaultSensorStatus.RUNNING
     assert definitions.resolve_sensor_def("seal_finished").default_status is dg.DefaultSensorStatus.RUNNING
+    for name in ("agents", "elevated"):
+        assert definitions.resolve_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
+    for name in ("hourly_brief", "daily_brief"):
+        assert definitions.resolve_schedule_def(name).default_status is dg.DefaultScheduleStatus.RUNNING
     assert definitions.resolve_sensor_def("repair_gaps").default_status is dg.DefaultSensorStatus.STOPPED
     for name in ("daily_upkeep", "hourly_pairs", "daily_pairs", "weekly_scores", "monthly_learning", "daily_news_digest"):
         assert definitions.resolve_schedule_def(name).default_status is dg.DefaultScheduleStatus.RUNNING
@@ -87,6 +92,15 @@ def test_research_is_made_from_the_stream_and_from_finished_days(definitions: dg
         assert (node.group_name, node.owners) == ("research", ["team:tapeflow"])
         assert node.description
         assert node.kinds
+
+
+def test_briefs_are_made_from_the_stream_and_run_before_others(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for kind in ("hourly", "daily", "elevated"):
+        node = graph.get(dg.AssetKey(["briefs", kind]))
+        assert {key.to_user_string() for key in node.parent_keys} == {*(f"live/{name}" for name in USED), "scores"}
+        assert (node.group_name, node.owners, node.pools) == ("briefs", ["team:tapeflow"], set())
+        assert definitions.resolve_job_def(f"brief_{kind}").tags["dagster/priority"] == "10"
 
 
 def test_the_demo_has_its_own_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
