@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
 from pipelines.history import differences, earlier
@@ -79,7 +80,7 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
         if trades is not None:
             found[symbol]["trades"] = trades.compact()
     for table in DERIVED if compared else ():
-        old = _by_symbol(read(lake, table, live[table], symbols))
+        old = _by_symbol(_derived(table, read(lake, table, live[table], symbols)))
         new = _by_symbol(sides.made.alerts if table == "alerts" else read(lake, table, sides.staged.get(table, [])))
         nothing = pl.DataFrame(TABLES[table].lake_schema.empty_table())
         for symbol in symbols:
@@ -119,6 +120,11 @@ def _trades(lake: Lake, sides: Sides, live: Sequence[Staged], symbol: str, cause
     new = pl.DataFrame(read(lake, "trades", sides.staged.get("trades", []), [symbol], _ORDERED))
     differences.trade_causes(old, new, causes)
     return differences.compare_trades(old, new)
+
+
+def _derived(table: str, rows: pa.Table) -> pa.Table:
+    """Return the rows that sealing makes again: agents look at the lake, and not at a tape."""
+    return rows.filter(pc.not_equal(rows["source"], "agent")) if table == "alerts" else rows
 
 
 def _by_symbol(rows: pa.Table) -> dict[str, pl.DataFrame]:

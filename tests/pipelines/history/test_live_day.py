@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from pipelines.briefs.agents.finding import Finding
+from pipelines.briefs.agents.running import keep
 from pipelines.history.seal import Sealed, seal
 from pipelines.history.stale import is_finished, stale, unsealed
 from pipelines.history.stored_day import stored_day
@@ -172,6 +175,19 @@ def test_what_quotes_say_is_kept_as_it_was(tmp_path: Path) -> None:
     assert after["features"].sort("ts").select("ts", "spread_bps", "ofi_1m").equals(kept)
     flows = after["posture"].sort("ts").join(kept, on="ts")
     assert (flows["term_ofi_1m"].is_null() == flows["ofi_1m"].is_null()).all(), "terms are made of what is kept"
+
+
+def test_what_agents_found_stays_and_is_not_compared(tmp_path: Path) -> None:
+    rows = days.trades(3)
+    lines = until_finished(days.journal(rows, np.full(rows.size, 50_000), MIDNIGHT + 950_000_000))
+    lake = days.streamed(tmp_path / "lake", lines)
+    ts = dt.datetime.fromtimestamp(tapes.DAY / 1e6, dt.UTC) + dt.timedelta(hours=1)
+    about = {"venue": days.day().venue, "symbol": SYMBOL, "ts": ts, "end": ts, "about": "x", "figures": {}, "label": "x"}
+    found = msgspec.convert({**about, "agent": "rvol", "version": 1, "severity": 1, "score": 1, "threshold": 1}, Finding)
+    assert keep(lake, [found], tmp_path) == 1
+    assert set(told(sealed(lake, 0))["alerts"]) == {"equal"}
+    assert lake.table("alerts").filter(source="agent").select("alert_id").collect().rows() == [(found.id,)]
+    assert stale(lake) == []
 
 
 def test_other_symbols_in_the_same_files_stay_and_live_alerts_too(tmp_path: Path) -> None:
