@@ -86,7 +86,7 @@ def _sheet(notes: Notes, settings: Settings, kind: str, numbers: Iterator[int]) 
         why_confidence=why,
         counter=tuple(weighed.counter(found, made)),
         falsifiers=tuple(refuted),
-        record=tuple(falsifiers.told(notes)),
+        record=tuple(falsifiers.told(notes, [claim.falsified for claim in made])),
         unknown=(*data.unknown, *found.unknown),
         facts=tuple(notes.facts),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -68,12 +69,16 @@ def record(lake: Lake, at: dt.datetime) -> list[Record]:
     return [Record(*row) for row in Reader(lake, at).rows(query).iter_rows()]
 
 
-def told(notes: Notes) -> list[Sentence]:
-    """Say how earlier claims about an instrument came out, kind by kind, as known at the time of the brief."""
+def told(notes: Notes, made: Iterable[str]) -> list[Sentence]:
+    """Say how earlier claims about an instrument came out, kind by kind, as known at the time of the brief.
+
+    Of kinds that are claimed now (`made`) and were never judged it says so.
+    """
     mine = f"venue = {text(notes.about.venue)} AND symbol = {text(notes.about.symbol)} AND outcome <> 'open'"
     base = f"FROM ({as_of(notes.reader.at)}) WHERE {mine}"
     kinds = notes.reader.rows(f"SELECT DISTINCT claim {base} ORDER BY claim")["claim"].to_list()
-    return [_told(notes, kind, f"{base} AND claim = {text(kind)}") for kind in kinds]
+    new = [Sentence(f"{kind}: never judged yet") for kind in made if kind not in kinds]
+    return [*(_told(notes, kind, f"{base} AND claim = {text(kind)}") for kind in kinds), *new]
 
 
 def _told(notes: Notes, kind: str, base: str) -> Sentence:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from pipelines.store.lake import Lake
 
-_WHOLE = frozenset({Unit.COUNT})
+WRITER: Final = "brief"
+"""Begins the names of the files of briefs; behind it stands when they were written, ns since 1970."""
+_WHOLE: Final = frozenset({Unit.COUNT})
 """Units whose values are whole numbers, which the lake keeps as floats."""
 
 
@@ -79,11 +82,12 @@ def _named(typed: str, known: Sequence[str]) -> str:
 
 
 def _add(lake: Lake, table: str, brief: str, rows: list[dict[str, Any]]) -> bool:
-    name = f"brief.{brief}"
-    if not rows or lake.version(table, name) is not None:
+    once = f"brief.{brief}"
+    if not rows or lake.version(table, once) is not None:
         return False
-    staged = lake.stage(table, pa.Table.from_pylist(rows, TABLES[table].lake_schema), f"{name}-0", {"source": "briefs"})
-    return lake.commit(table, name, 0, staged)
+    name = f"{WRITER}-{time.time_ns()}"  # one writer's files, which upkeep merges
+    staged = lake.stage(table, pa.Table.from_pylist(rows, TABLES[table].lake_schema), name, {"source": "briefs"})
+    return lake.commit(table, once, 0, staged)
 
 
 def _brief(brief: Brief) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipelines.briefs.fact import Fact, Unit
-from pipelines.briefs.notes import Notes, decimals, said
+from pipelines.briefs.notes import Notes, decimals, number, said
 from pipelines.briefs.queries import DAY, HOUR, WEEK
 from pipelines.briefs.reading import moment
 from pipelines.briefs.sheet import Sentence
@@ -42,6 +42,7 @@ class Minute(NamedTuple):
     held: str
     """What the percentile is taken of: the column, or its size without the sign."""
     decimals: int
+    span: str = ""
     signed: bool = False
     measure: str = "last"
     shown: bool = True
@@ -49,12 +50,12 @@ class Minute(NamedTuple):
 
 
 MINUTES: Final = (
-    Minute("rvol", "relative volume", Unit.RATIO, "rvol_15m", "rvol_15m", 2),
-    Minute("volatility", "volatility of the last hour", Unit.SHARE, "rv_1h", "rv_1h", 2, measure="root_last"),
-    Minute("imbalance", "trade imbalance", Unit.SHARE, "trade_imbalance_15m", "abs(trade_imbalance_15m)", 1, signed=True),
-    Minute("ofi", "order flow imbalance", Unit.SIZE, "ofi_15m", "abs(ofi_15m)", 3, signed=True),
+    Minute("rvol", "relative volume", Unit.RATIO, "rvol_15m", "rvol_15m", 2, "15m"),
+    Minute("volatility", "volatility of the last hour", Unit.SHARE, "rv_1h", "rv_1h", 2, "1h", measure="root_last"),
+    Minute("imbalance", "trade imbalance", Unit.SHARE, "trade_imbalance_15m", "abs(trade_imbalance_15m)", 1, "15m", signed=True),
+    Minute("ofi", "order flow imbalance", Unit.SIZE, "ofi_15m", "abs(ofi_15m)", 3, "15m", signed=True),
     Minute("spread", "spread", Unit.BPS, "spread_bps", "spread_bps", 2),
-    Minute("impact", "Amihud price impact", Unit.SCORE, "amihud_1h", "amihud_1h", 12, shown=False),
+    Minute("impact", "Amihud price impact", Unit.SCORE, "amihud_1h", "amihud_1h", 12, "1h", shown=False),
 )
 
 
@@ -75,8 +76,14 @@ def levels(notes: Notes, settings: Settings) -> Levels:
 def against(level: Level, what: str = "minutes") -> str:
     """Say where a level stands among earlier values."""
     if level.pct.value is None:
-        return f"({said(level.n)} earlier {what} are too few for a percentile)"
+        return f"({said(level.n)} earlier {what}, too few for a percentile)"
     return f"({said(level.pct)} of {said(level.n)} {what})"
+
+
+def has_band(found: Levels) -> bool:
+    """Whether VPIN could lie above what independent signs give: with few trades a bucket it cannot, being at most 1."""
+    high = number(found.other["null_high"])
+    return high is not None and high < 1
 
 
 def _price(notes: Notes, found: Levels) -> None:
@@ -84,7 +91,7 @@ def _price(notes: Notes, found: Levels) -> None:
     closes = [c for c in notes.reader.rows(query)["value"].to_list() if c is not None]
     places = max((decimals(c) for c in closes), default=0)
     found.other["price"] = notes.fact("price", "price", Unit.PRICE, query, asset=notes.quote, decimals=places)
-    for name, span, width in (("return_hour", HOUR, "hour"), ("return_day", DAY, "day")):
+    for name, span, width, short in (("return_hour", HOUR, "hour", "1h"), ("return_day", DAY, "day", "24h")):
         label = f"change of price over the last {width}"
         # The first row is the last close at or before the beginning of the span.
         past = notes.about.minutes('"end", close AS value', span + HOUR, f'"end" <= {moment(notes.about.at - span)}')
@@ -93,7 +100,7 @@ def _price(notes: Notes, found: Levels) -> None:
             f'(SELECT * FROM ({past}) ORDER BY "end" DESC LIMIT 1) UNION ALL (SELECT * FROM ({now}) ORDER BY "end" DESC LIMIT 1)'
         )
         found.other[name] = notes.fact(
-            name, label, Unit.SHARE, f'SELECT * FROM ({both}) ORDER BY "end"', "change", decimals=2, signed=True
+            name, label, Unit.SHARE, f'SELECT * FROM ({both}) ORDER BY "end"', "change", decimals=2, signed=True, span=short
         )
     price, hour, date = (said(found.other[name]) for name in ("price", "return_hour", "return_day"))
     found.sentences.append(Sentence(f"price {price}: {hour} over the last hour, {date} over the last day"))
@@ -102,12 +109,12 @@ def _price(notes: Notes, found: Levels) -> None:
 def _traded(notes: Notes, found: Levels) -> None:
     """Note what was traded in the last hour against the hours of the last week before it."""
     hours = notes.about.hours("notional", WEEK)
-    asset = {"asset": notes.quote, "decimals": 2}
+    asset: dict[str, Any] = {"asset": notes.quote, "decimals": 2, "span": "1h"}
     query = notes.about.minutes('"end", notional AS value', HOUR)
-    now = notes.fact("traded", "traded in the last hour", Unit.NOTIONAL, query, "sum", **asset)
-    level = Level(now, *_rank(notes, "traded", "traded in the last hour", hours, "sums_"))
+    now = notes.fact("traded", "trading of the last hour", Unit.NOTIONAL, query, "sum", **asset)
+    level = Level(now, *_rank(notes, "traded", now.label, hours, "sums_"))
     found.by_name["traded"] = level
-    found.sentences.append(Sentence(f"traded in the last hour {said(now)} {against(level, 'hours')}"))
+    found.sentences.append(Sentence(f"{now.label} {said(now)} {against(level, 'hours')}"))
 
 
 def _vpin(notes: Notes, found: Levels, settings: Settings) -> None:
@@ -118,7 +125,7 @@ def _vpin(notes: Notes, found: Levels, settings: Settings) -> None:
         found.unknown.append(Sentence("VPIN: no complete window of buckets in the last day"))
         return
     now = notes.fact("vpin", "VPIN", Unit.SCORE, notes.about.vpin("vpin_flag", name, 1), decimals=3, span=name)
-    level = Level(now, *_rank(notes, "vpin", "VPIN", notes.about.vpin("vpin_flag", name, count)))
+    level = Level(now, *_rank(notes, "vpin", "VPIN", notes.about.vpin("vpin_flag", name, count), span=f"{count - 1} buckets"))
     low, high = (
         notes.fact(f"vpin_{column}", f"VPIN under independent signs, {end} end", Unit.SCORE, query, decimals=3)
         for column, end in (("null_low", "low"), ("null_high", "high"))
@@ -126,14 +133,18 @@ def _vpin(notes: Notes, found: Levels, settings: Settings) -> None:
     )
     found.by_name["vpin"] = level
     found.other.update({"null_low": low, "null_high": high})
-    band = f"with independent signs it would be {said(low)} to {said(high)}"
-    found.sentences.append(Sentence(f"VPIN {said(now)} {against(level, 'buckets')}; {band}"))
+    told = f"VPIN {said(now)} {against(level, 'buckets')}"
+    if has_band(found):
+        found.sentences.append(Sentence(f"{told}; with independent signs it would be {said(low)} to {said(high)}"))
+    else:
+        found.sentences.append(Sentence(told))
+        found.unknown.append(Sentence("VPIN under independent signs: its buckets hold too few trades to tell"))
 
 
 def _minute(notes: Notes, found: Levels, minute: Minute) -> None:
     query = notes.about.rows("features", f'"end", {minute.column} AS value', HOUR)
     asset = notes.base if minute.unit is Unit.SIZE else ""
-    shown = {"decimals": minute.decimals, "signed": minute.signed, "asset": asset}
+    shown: dict[str, Any] = {"decimals": minute.decimals, "signed": minute.signed, "asset": asset, "span": minute.span}
     now = notes.fact(minute.name, minute.label, minute.unit, query, minute.measure, **shown)
     if now.value is None:
         found.unknown.append(Sentence(f"{minute.label}: {said(now)}"))
@@ -146,7 +157,7 @@ def _minute(notes: Notes, found: Levels, minute: Minute) -> None:
 
 def _range(notes: Notes, found: Levels) -> None:
     query = notes.about.minutes('"end", high, low, close AS value', HOUR)
-    now = notes.fact("range", "range of the last hour", Unit.BPS, query, "range_bps", decimals=1)
+    now = notes.fact("range", "range of the last hour", Unit.BPS, query, "range_bps", decimals=1, span="1h")
     part = f"""(epoch_us({moment(notes.about.at)}) - epoch_us("end")) // 3600000000"""
     hours = notes.about.minutes(f'"end", {part} AS part, high, low, close AS value', WEEK)
     level = Level(now, *_rank(notes, "range", "range of the last hour", hours, "ranges_"))
@@ -199,8 +210,10 @@ def _liquidated(notes: Notes, found: Levels) -> None:
     )
 
 
-def _rank(notes: Notes, name: str, label: str, query: str, kind: str = "") -> tuple[Fact, Fact]:
+def _rank(notes: Notes, name: str, label: str, query: str, kind: str = "", span: str = "7d") -> tuple[Fact, Fact]:
     """Note the percentile of the last value of a query among the earlier ones, and how many those are."""
-    pct = notes.fact(f"{name}_pct", f"percentile of {label}", Unit.PERCENTILE, query, f"{kind}percentile", decimals=PLACES)
-    n = notes.fact(f"{name}_n", f"values behind the percentile of {label}", Unit.COUNT, query, f"{kind}earlier")
+    pct = notes.fact(
+        f"{name}_pct", f"percentile of {label}", Unit.PERCENTILE, query, f"{kind}percentile", decimals=PLACES, span=span
+    )
+    n = notes.fact(f"{name}_n", f"values behind the percentile of {label}", Unit.COUNT, query, f"{kind}earlier", span=span)
     return pct, n

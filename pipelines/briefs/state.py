@@ -51,8 +51,9 @@ def state(notes: Notes) -> State:
     notes.fact("behind", "age of what the flow has reached", Unit.SECONDS, _coverage(notes, behind))
     word = word_of({f.name: f for f in notes.facts}.get)
     few = (number(minutes) or 0) < LEAST_MINUTES
+    traded = f"last trade {said(age)} ago" if age.value is not None else "no trade in the last day"
     told = [
-        Sentence(f"data {word}: last trade {said(age)} ago, newest closed minute {said(newest)}"),
+        Sentence(f"data {word}: {traded}, newest closed minute {said(newest)}"),
         Sentence(f"holes in the last day: {said(holes)}; minutes flagged gap or late: {said(flagged)} of {said(minutes)}"),
     ]
     unknown = []

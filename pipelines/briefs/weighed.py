@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipelines.briefs.claims import HIGH, USUAL, Claim
-from pipelines.briefs.levels import Level, Levels
+from pipelines.briefs.levels import Level, Levels, has_band
 from pipelines.briefs.notes import number, said
 from pipelines.briefs.scored import Score
 from pipelines.briefs.sheet import Sentence
@@ -60,6 +60,8 @@ def counter(levels: Levels, claims: Sequence[Claim]) -> list[Sentence]:
 def _in_band(levels: Levels) -> Sentence | None:
     vpin, low, high = levels.by_name["vpin"].now, levels.other["null_low"], levels.other["null_high"]
     value, top = number(vpin), number(high)
+    if not has_band(levels):
+        return Sentence("buckets of VPIN hold too few trades to tell one-sided flow from independent signs")
     if value is None or top is None or value > top:
         return None
     return Sentence(f"VPIN {said(vpin)} is no higher than with independent signs ({said(low)} to {said(high)})")
