@@ -54,8 +54,8 @@ def market(random: Random, first: int, venue: str, symbol: str, *, sufficient: b
     vpin_before, spread_before = _apart(random, vpin, 0.01), _apart(random, spread, 0.1)
     last_trade = AT - dt.timedelta(seconds=random.randint(1, 50))
     rows: list[tuple[str, str, Value, Unit, dict[str, Any]]] = [
-        ("window", "window", 3600, Unit.SECONDS, {}),
-        ("day", "window of a day", 86_400, Unit.SECONDS, {}),
+        ("window", "window", 3600, Unit.SECONDS, {"measure": "setting"}),
+        ("day", "window of a day", 86_400, Unit.SECONDS, {"measure": "setting"}),
         ("last_trade", "last trade", last_trade, Unit.TIME, {}),
         ("age", "age of the last trade", (AT - last_trade).total_seconds(), Unit.SECONDS, {}),
         ("holes", "holes in the record", random.randint(1, 12), Unit.COUNT, {"span": "24h"}),
@@ -79,7 +79,7 @@ def market(random: Random, first: int, venue: str, symbol: str, *, sufficient: b
         ("funding", "funding rate", None, Unit.SHARE, {"decimals": 4, "signed": True}),
         ("hit_rate", "hit rate of the rule", random.uniform(0.4, 0.8), Unit.SHARE, {"decimals": 1}),
         ("cases", "scored cases of the rule", random.randint(20, 400), Unit.COUNT, {}),
-        ("level", "level of VPIN that refutes it", random.uniform(0.05, 0.09), Unit.SCORE, {"decimals": 3}),
+        ("level", "level of VPIN that refutes it", random.uniform(0.05, 0.09), Unit.SCORE, {"decimals": 3, "measure": "setting"}),
         ("due", "time by which it is judged", AT + dt.timedelta(hours=4), Unit.TIME, {}),
     ]
     facts = {

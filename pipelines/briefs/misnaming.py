@@ -1,0 +1,111 @@
+"""Whether the words around a fact name what it measures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pipelines.briefs.fact import Fact, Unit
+from pipelines.briefs.grounds import Grounds, Kind, Token
+from pipelines.briefs.labels import content, in_order, stems
+from pipelines.briefs.vocabulary import DOWN, UP
+
+_KINDS: Final = (
+    ("relative-volume", r"relative volumes?|rvol"),
+    ("impact", r"price impacts?|impact|amihud|kyle"),
+    ("order-imbalance", r"order[- ]flow imbalance|ofi"),
+    ("price", r"prices?|returns?"),
+    ("vpin", r"vpin"),
+    ("spread", r"spreads?"),
+    ("volume", r"volumes?|traded|turnover"),
+    ("volatility", r"volatility|realized variance"),
+    ("imbalance", r"imbalances?"),
+    ("liquidation", r"liquidations?|liquidated|forced"),
+    ("posture", r"postures?"),
+    ("funding", r"funding"),
+    ("hole", r"holes?|gaps?"),
+    ("hit", r"hit rates?"),
+    ("depth", r"depth"),
+    ("range", r"ranges?"),
+    ("age", r"age"),
+)
+_KIND: Final = re.compile("|".join(rf"(?P<k{i}>\b(?:{pattern})\b)" for i, (_, pattern) in enumerate(_KINDS)), re.IGNORECASE)
+
+
+def kinds(text: str) -> frozenset[str]:
+    """Return the measures that a text names."""
+    return frozenset(_KINDS[_which(m)][0] for m in _KIND.finditer(text))
+
+
+def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
+    """Yield facts that stand behind the name of another measure; their own may follow, too."""
+    for i, token in enumerate(sentence):
+        fact = token.fact
+        if fact is None or _is_setting(fact):
+            continue
+        own, around = content(fact.label), _around(sentence, i)
+        behind = _text(_until_mark(sentence[i + 1 :]))
+        if not kinds(behind) & kinds(fact.label) and not stems(behind) & own:
+            before = _text(sentence[:i])
+            kind = next((_KINDS[_which(m)][0] for m in reversed([*_KIND.finditer(before)])), None)
+            named = next((word for word in reversed(in_order(before)) if word in grounds.labels), None)
+            if kind and kinds(fact.label) and kind not in kinds(fact.label):
+                yield f"{token.text} is {fact.label}, not {kind.replace('-', ' ')}"
+            elif named and own and named not in own:
+                yield f"{token.text} is {fact.label}, not {named}"
+        for other in grounds.facts.values():
+            less = content(other.label)
+            alike = (other.venue, other.symbol, other.unit) == (fact.venue, fact.symbol, fact.unit)
+            if alike and not _is_setting(other) and less < own and not (own - less) & around:
+                yield f"{token.text} is {fact.label}, not {other.label}"
+                break
+
+
+def unnamed(tokens: Sequence[Token]) -> Iterator[str]:
+    """Yield facts that the line does not name: a word of its label must stand in it."""
+    words = stems(_text(tokens))
+    for token in tokens:
+        fact = token.fact
+        if fact is None or _is_setting(fact):
+            continue
+        label = content(fact.label)
+        if label and not label & words:
+            yield f"the line does not say what {token.text} is: {fact.label}"
+
+
+def comparable(one: Fact, other: Fact) -> bool:
+    """Whether two facts may be held against each other: the same unit and asset, and not two measures."""
+    mine, others = kinds(one.label), kinds(other.label)
+    return one.unit is other.unit and one.asset == other.asset and (not mine or not others or bool(mine & others))
+
+
+def _which(found: re.Match[str]) -> int:
+    assert found.lastgroup is not None
+    return int(found.lastgroup[1:])
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    return " ".join(token.text for token in tokens if token.kind is Kind.WORD)
+
+
+def _until_mark(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens up to the next fact or mark."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.kind is not Kind.WORD:
+            break
+        found.append(token)
+    return found
+
+
+def _is_setting(fact: Fact) -> bool:
+    return fact.unit is Unit.SECONDS and fact.measure == "setting"
+
+
+def _around(sentence: Sequence[Token], at: int) -> frozenset[str]:
+    """Return the words between a fact and its neighbours; those of direction stand for a change."""
+    before = next((i for i in range(at - 1, -1, -1) if sentence[i].fact), -1)
+    after = next((i for i in range(at + 1, len(sentence)) if sentence[i].fact), len(sentence))
+    words = stems(_text(sentence[before + 1 : after]))
+    return words | {"change"} if words & (UP | DOWN | {"by"}) else words

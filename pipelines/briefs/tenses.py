@@ -1,0 +1,119 @@
+"""Whether a fact is told as of its time: an old one as past, one of now as present, and over the time that it covers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pipelines.briefs.fact import Fact, Unit
+from pipelines.briefs.grounds import Grounds, Kind, Token
+from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, PAST, PRESENT, SPANS, WINDOW
+
+FRESH: Final = dt.timedelta(minutes=5)
+"""Age up to which a fact is one of now."""
+_LENGTHS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN: Final = re.compile(r"(\d+)\s*(s|m|min|h|d|w|minute|hour|day|week)s?")
+_TIMELESS: Final = frozenset((Unit.TIME, Unit.SECONDS))
+_LAST_BRIEF: Final = re.compile(r"(?:at|of|in|since) the (?:last|previous|earlier) brief")
+
+
+def as_of(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
+    """Yield facts of another time than the words around them say."""
+    for i, token in enumerate(sentence):
+        fact = token.fact
+        if fact is None or fact.unit in _TIMELESS or fact.measure == "setting":
+            continue
+        old = fact.as_of < grounds.now(fact) - FRESH
+        past = _is_past(sentence, i)
+        if old and not past:
+            yield f"{token.text} is of {fact.as_of:%H:%M}, not of now"
+        if past and not old and fact.unit is not Unit.COUNT:
+            yield f"{token.text} is of now"
+    if _LAST_BRIEF.search(_text(sentence)) and "since" in _text(sentence).split():
+        facts = [token for token in sentence if token.fact]
+        if facts and not any(token.text in grounds.changed for token in facts):
+            yield "what changed since the last brief is another fact"
+
+
+def spans(tokens: Sequence[Token], grounds: Grounds) -> Iterator[str]:
+    """Yield times over which the fact beside them was not measured."""
+    for i, token in enumerate(tokens):
+        seconds = _window(tokens, i)
+        if seconds is None:
+            continue
+        near = [found for side in (tokens[:i][::-1], tokens[i + 1 :]) if (found := _covered(side))]
+        word = token.text.lower()
+        if token.fact is None and any(word in grounds.about(t.fact) for t in tokens if t.fact):
+            continue
+        if (near and seconds not in near) or (not near and token.fact is None):
+            yield f"{token.text!r} is not the time that the fact covers"
+
+
+def beginnings(tokens: Sequence[Token]) -> Iterator[str]:
+    """Yield times since which the fact beside them was not measured."""
+    for i, token in enumerate(tokens):
+        began = token.fact.value if token.fact else None
+        if not isinstance(began, dt.datetime) or "since" not in {t.text.lower() for t in tokens[max(0, i - 2) : i]}:
+            continue
+        facts = [t.fact for side in (tokens[:i][::-1], tokens[i + 1 :]) for t in side if t.fact and covered(t.fact)][:1]
+        if any(abs((f.as_of - began).total_seconds() - (covered(f) or 0)) > FRESH.total_seconds() for f in facts):
+            yield f"{token.text} is not when the time that the fact covers began"
+
+
+def covered(fact: Fact) -> int | None:
+    """Return the seconds that a fact's span says; None if it says none."""
+    found = _SPAN.fullmatch(fact.span.strip())
+    return int(found[1]) * _LENGTHS[found[2] if found[2] in _LENGTHS else found[2][0]] if found else None
+
+
+def _covered(tokens: Sequence[Token]) -> int | None:
+    return next((seconds for token in tokens if token.fact and (seconds := covered(token.fact))), None)
+
+
+def _window(tokens: Sequence[Token], at: int) -> int | None:
+    """Return the seconds of a time over which something is said to be."""
+    token = tokens[at]
+    if token.kind is Kind.WORD and token.text.lower() in SPANS:
+        counted = at and tokens[at - 1].fact is not None
+        return None if counted else SPANS[token.text.lower()]
+    fact = token.fact
+    if fact is None or fact.unit is not Unit.SECONDS or not isinstance(fact.value, int | float):
+        return None
+    before = {t.text.lower() for t in tokens[max(0, at - 2) : at] if t.kind is Kind.WORD}
+    return int(fact.value) if fact.measure == "setting" and before & WINDOW else None
+
+
+def _is_past(sentence: Sequence[Token], at: int) -> bool:
+    """Whether the words around a fact put it into the past; those right behind it say more than those before."""
+    behind = _text(_part(sentence[at + 1 :]))
+    if _LAST_BRIEF.match(behind) or re.match(r"(?:before|earlier|ago|previously)\b", behind) or _arrow(sentence, at + 1):
+        return True
+    before = [token.text.lower() for token in _part(sentence[:at][::-1]) if token.kind is Kind.WORD]
+    for i, word in enumerate(before):
+        if word in COMPARATIVES or word in COMPARED or word == "than":
+            return bool(set(before[:i]) & PAST)
+        if word in {"brief", *PAST}:
+            return before[i : i + 4] != ["brief", "last", "the", "since"]
+        if word in PRESENT or word == "to":
+            return False
+    return False
+
+
+def _part(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens up to the next fact, comma or bracket."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.fact or (token.kind is Kind.MARK and token.text in {",", "(", ")"}):
+            break
+        found.append(token)
+    return found
+
+
+def _arrow(sentence: Sequence[Token], at: int) -> bool:
+    return at < len(sentence) and sentence[at].text in {"->", "\u2192"}
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    return " ".join(token.text.lower() for token in tokens if token.kind is Kind.WORD)
