@@ -33,7 +33,7 @@ class Slack(Part):
     """Where messages go; the token (SLACK_BOT_TOKEN) or webhook (SLACK_WEBHOOK_URL) and SLACK_CHANNEL are the environment's."""
 
     api: str = Field(SLACK, pattern=r"^https?://\S+/$", description="base URL of Slack's API, or of a stand-in")
-    channels: dict[Literal[1, 2, 3], str] = Field(
+    channels: dict[Annotated[int, Field(ge=1, le=3)], str] = Field(
         default_factory=dict, description="severity: channel, where it is not SLACK_CHANNEL; needs a bot token"
     )
     mode: Literal["analysis_only", "verbose"] = Field(

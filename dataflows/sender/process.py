@@ -87,7 +87,7 @@ def connection(settings: Settings, known: Mapping[str, str]) -> Bot | Webhook | 
     token, channel, url = (secret(name) for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_WEBHOOK_URL"))
     channel = channel or next((slack.channels[severity] for severity in sorted(slack.channels)), None)
     if token and channel:
-        return Bot(token, slack.api, channel, dict[int, str](slack.channels.items()), known)
+        return Bot(token, slack.api, channel, slack.channels, known)
     return Webhook(url) if url else None
 
 
