@@ -56,6 +56,15 @@ def test_old_reports_go_but_the_newest_of_each_stays(instance: dg.DagsterInstanc
     assert check.status.value == "FAILED"
 
 
+def test_the_newest_of_each_partition_stays(instance: dg.DagsterInstance) -> None:
+    """Days that were finished by the command line are known to Dagster by reports alone."""
+    for partition in ("a", "b", "a"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(ASSET, partition=partition))
+    upkeep.delete_reports(instance, FUTURE)
+    assert instance.get_materialized_partitions(ASSET) == {"a", "b"}
+    assert len(instance.fetch_materializations(ASSET, limit=9).records) == 2
+
+
 def test_events_of_runs_are_left_to_their_runs(instance: dg.DagsterInstance) -> None:
     @dg.asset(key=ASSET)
     def trades() -> dg.MaterializeResult[None]:
@@ -67,7 +76,7 @@ def test_events_of_runs_are_left_to_their_runs(instance: dg.DagsterInstance) -> 
     assert reports(instance) == [1, 7]
 
 
-def test_old_runs_go_with_their_logs(instance: dg.DagsterInstance) -> None:
+def test_old_runs_go_with_their_logs(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     @dg.job
     def nothing() -> None:
         pass
@@ -76,9 +85,21 @@ def test_old_runs_go_with_their_logs(instance: dg.DagsterInstance) -> None:
     logs = Path(instance.storage_directory()) / run
     logs.mkdir(parents=True, exist_ok=True)
     assert upkeep.delete_runs(instance, PAST) == 0
+    assert [*tmp_path.rglob(f"{run}.db")]
     assert upkeep.delete_runs(instance, FUTURE) == 1
     assert instance.get_run_by_id(run) is None
     assert not logs.exists()
+    assert not [*tmp_path.rglob(f"{run}.db*")]
+
+
+def test_of_many_runs_alike_the_newest_stay(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "KEEP_ALIKE", 2)
+    ended = [dg.DagsterRunStatus.SUCCESS] * 4 + [dg.DagsterRunStatus.FAILURE]
+    runs = [dg.DagsterRun("hourly", status=status) for status in ended] + [dg.DagsterRun("daily", status=ended[0])]
+    for run in runs:
+        instance.add_run(run)
+    assert upkeep.delete_runs(instance, PAST) == 2
+    assert [instance.has_run(run.run_id) for run in runs] == [False, False, True, True, True, True]
 
 
 def test_space_is_given_back(instance: dg.DagsterInstance, tmp_path: Path) -> None:
