@@ -23,7 +23,9 @@ MOST: Final = 8
 """Instruments of a lake that were not named and are watched all the same."""
 
 
-def collect(lake: Lake, instruments: Sequence[tuple[str, str]], at: dt.datetime, settings: Settings, kind: str) -> list[Sheet]:
+def collect(
+    lake: Lake, instruments: Sequence[tuple[str, str]], at: dt.datetime, settings: Settings, kind: str, first: int = 1
+) -> list[Sheet]:
     """Return a sheet for each instrument (venue, symbol), made of rows with `end` <= `at` alone.
 
     Parameters
@@ -32,9 +34,11 @@ def collect(lake: Lake, instruments: Sequence[tuple[str, str]], at: dt.datetime,
     settings
     kind
         Of the brief: what changed is told against the last one of this kind.
+    first
+        Number of the first fact.
     """
     reader = Reader(lake, at)
-    facts, made = itertools.count(1), itertools.count(1)
+    facts, made = itertools.count(first), itertools.count(1)
     return [_sheet(Notes(reader, venue, symbol, facts), settings, kind, made) for venue, symbol in instruments]
 
 
