@@ -71,6 +71,12 @@ class _Events(NamedTuple):
 _EVENTS = _Events()
 
 
+CASCADE_MS = (3_000.0, 12_000.0)
+"""When in its minute a planted cascade begins, and how long it takes."""
+CASCADE_SURGE, CASCADE_SWEEP, CASCADE_VOLUME = 0.7, 0.2, 8
+"""Its share of the minute's trades, that of its largest order of the volume, and the volume in that of an ordinary minute."""
+
+
 class Day(NamedTuple):
     """The tables of an instrument's day, a row a minute.
 
@@ -102,6 +108,14 @@ class Day(NamedTuple):
     def count(self, minute: int) -> int:
         """Return the number of trades in a minute."""
         return int(self.first[minute + 1] - self.first[minute])
+
+
+def plant(day: Day, minute: int, move: float) -> None:
+    """Make a minute one of forced sales by which the logarithm of the price falls by `move`; ids stay as they were."""
+    day.strike[minute], day.length[minute] = CASCADE_MS
+    day.surge[minute], day.sweep[minute] = CASCADE_SURGE, CASCADE_SWEEP
+    day.lots[minute] *= CASCADE_VOLUME
+    day.move[minute], day.sell[minute] = -move, True
 
 
 def day_table(rng: np.random.Generator, nature: Nature, day: int, trades: int) -> Day:

@@ -16,6 +16,7 @@
 | garbage | count | each of the next trades is followed by a frame made bad; the tape is whole without these |
 | late | seconds | the next trade is sent that much later |
 | skew | milliseconds | the exchange's clock is put forward, or back |
+| cascade | bps | a generated minute, half a minute to a minute and a half later, is one of forced sales: the price falls so far |
 
 Seconds are the wall clock's. Those on trades strike one trade stream, whichever sends first unless a symbol is named.
 """
@@ -45,6 +46,7 @@ DEFAULTS = {
     "garbage": ("count", 15.0),
     "late": ("seconds", 5.0),
     "skew": ("milliseconds", 1300.0),
+    "cascade": ("bps", 150.0),
 }
 """The unit and default of each kind's value."""
 

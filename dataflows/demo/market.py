@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dataflows.demo import draws, wire
-from dataflows.demo.days import MINUTES, NATURES, OTHER, Day, day_table
+from dataflows.demo.days import MINUTES, NATURES, OTHER, Day, day_table, plant
 from dataflows.demo.depth import Depth
 from dataflows.demo.path import Floats, wander
 from dataflows.demo.tape import DAY_MS, MINUTE_MS, Candle, Frame, Ints, Listing, Trades, candles, join, listed
@@ -88,6 +88,7 @@ class Market:
         self.depth = {name: self._depth(listing) for name, listing in self.listings.items()}
         self.day = functools.lru_cache(4 * len(self.listings))(self._day)
         self.minute = functools.lru_cache(3 * len(self.listings))(self._minute)
+        self._cascades: dict[tuple[str, int], dict[int, float]] = {}
         self._minute_candle = functools.lru_cache(2000 * len(self.listings))(self._closed)
 
     def _depth(self, listing: Listing) -> Depth:
@@ -100,7 +101,21 @@ class Market:
 
     def _day(self, native: str, day: int) -> Day:
         # The day before the genesis has events too: theirs move the price after it.
-        return day_table(self._rng(native, 0, day + 1), self._nature[native], day, self._per_day[native])
+        table = day_table(self._rng(native, 0, day + 1), self._nature[native], day, self._per_day[native])
+        for minute, move in self._cascades.get((native, day), {}).items():
+            plant(table, minute, move)
+        return table
+
+    def cascade(self, native: str, move: float, now_ms: int) -> int:
+        """Plant a cascade of forced sales into the first minute that nothing has been drawn of; return when it begins (ms).
+
+        `move` is how far the logarithm of the price falls. It lasts as long as this object: a market made anew has none.
+        """
+        minute = (now_ms + MINUTE_MS // 2 - GENESIS_MS) // MINUTE_MS + 1
+        day, inside = divmod(minute, MINUTES)
+        plant(self.day(native, day), inside, move)
+        self._cascades.setdefault((native, day), {})[inside] = move
+        return GENESIS_MS + minute * MINUTE_MS
 
     def mid(self, native: str, time_ms: Floats) -> Floats:
         """Return the price between bid and ask at ascending times, in quote currency."""

@@ -228,6 +228,10 @@ class Exchange:
                 self._faults.until[fault.kind] = self._now() + fault.value
             case "resent":
                 self._faults.resent = int(fault.value)
+            case "cascade":
+                assert isinstance(self._tape, Market), "_known lets no other through"
+                native = fault.symbol or next(iter(self._tape.listings))
+                self._tape.cascade(native, fault.value / 10_000, self._clock.now_ms())
             case _:
                 self._faults.strike(fault)
 
@@ -251,6 +255,8 @@ def _wrapped(stream: str, frame: Frame) -> str:
 def _known(fault: Fault, tape: Tape) -> None:
     if fault.symbol and fault.symbol not in tape.listings:
         raise ValueError(f"fault {fault.kind}: unknown symbol {fault.symbol!r}; use {', '.join(tape.listings)}")
+    if fault.kind == "cascade" and not isinstance(tape, Market):
+        raise ValueError("fault cascade: only a generated market has one; a recording is played as it is")
 
 
 def _response(answer: Answer) -> Response:

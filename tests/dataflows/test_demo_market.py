@@ -248,3 +248,31 @@ def test_an_instrument_of_no_known_nature_trades_too() -> None:
 def test_a_symbol_that_cannot_be_split_is_refused() -> None:
     with pytest.raises(ValueError, match="write it like BTC-USDT"):
         Market(7, ("NONSENSE",), 20.0)
+
+
+def test_a_cascade_falls_on_high_volume_and_leaves_ids_and_other_minutes_alone(market: Market) -> None:
+    planted = Market(7, SYMBOLS, 20.0)
+    planted.prepare(NOON + 30_000)
+    begin = planted.cascade(BTC, 0.015, NOON + 10_000)
+    assert begin == NOON + MINUTE_MS
+    ours, theirs = (between(of, BTC, begin, begin + MINUTE_MS) for of in (planted, market))
+    assert np.array_equal(ours.id, theirs.id)
+    assert ours.size.sum() == 8 * theirs.size.sum()
+    low = ours.price.min() / between(planted, BTC, NOON, begin).price[-1]
+    assert -0.017 < np.log(low) < -0.012
+    struck = (ours.time >= begin + 3_000) & (ours.time < begin + 15_000)
+    assert ours.sell[struck].mean() > 0.7
+    assert len(planted.frames("btcusdt@forceOrder", begin, begin + MINUTE_MS)) > 30
+    before, after = NOON, begin + 10 * MINUTE_MS
+    for stream, start in (("btcusdt@aggTrade", before), ("ethusdt@aggTrade", begin), ("btcusdt@aggTrade", after)):
+        assert texts(planted, stream, start, start + MINUTE_MS - 1) == texts(market, stream, start, start + MINUTE_MS - 1)
+
+
+def test_a_cascade_is_there_when_its_day_is_drawn_anew(market: Market) -> None:
+    planted = Market(7, SYMBOLS, 20.0)
+    begin = planted.cascade(BTC, 0.015, NOON)
+    first = texts(planted, "btcusdt@aggTrade", begin, begin + MINUTE_MS)
+    planted.day.cache_clear()
+    planted.minute.cache_clear()
+    assert texts(planted, "btcusdt@aggTrade", begin, begin + MINUTE_MS) == first
+    assert first != texts(market, "btcusdt@aggTrade", begin, begin + MINUTE_MS)
