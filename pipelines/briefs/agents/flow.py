@@ -61,22 +61,28 @@ class Band(NamedTuple):
 
 
 BANDS: Final = (Band("normal", 0.0, 0.0), Band("high", 0.9, 0.8), Band("extreme", 0.99, 0.95))
+DWELL: Final = dt.timedelta(minutes=15)
+"""A band is left so long after the last value in it, or above."""
 VPIN: Final = Reads("vpin", ("symbol", "setting", "bucket", "vpin_flag", "pct", "partial"))
 
 
 def vpin_regime(frames: Frames, settings: Settings, at: dt.datetime) -> list[Finding]:
     """VPIN's trailing percentile moving from one band to another: normal, high (from 90 %), extreme (from 99 %).
 
-    A band is left below 80 and 95 %, so that a value on the edge does not tell over and over. Of the first setting of
-    `kernels.vpin` that the lake has.
+    A band is left below 80 and 95 %, once no value of the last 15 minutes was in it, so that one that swings does not tell
+    over and over. Of the first setting of `kernels.vpin` that the lake has.
     """
     start, known = midnight(at), frames["vpin"].filter(~pl.col("partial"), pl.col("pct").is_not_null())
     wanted = [name for name in settings.kernels.vpin_settings() if name in set(known["setting"].unique())][:1]
     found = []
     for venue, symbol, mine in instruments(known.filter(pl.col("setting").is_in(wanted))):
-        band = 0
+        band, held = 0, midnight(at) - VPIN.reach
         for row in mine.sort("ts", "bucket").iter_rows(named=True):
-            before, band = band, moved(band, row["pct"])
+            before, now = band, moved(band, row["pct"])
+            if now >= band:
+                band, held = now, row["end"]
+            elif row["end"] - held >= DWELL:
+                band = now
             if band != before and row["end"] > start:
                 found.append(_change(venue, symbol, row, before, band))
     return found

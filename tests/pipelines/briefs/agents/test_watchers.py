@@ -34,16 +34,26 @@ def test_rvol_needs_both_spans() -> None:
     ]
 
 
-def vpin(pcts: list[float | None], first: int = 700, **other: Any) -> dict[str, pl.DataFrame]:
+def vpin(pcts: list[float | None], first: int = 700, every: int = 1, **other: Any) -> dict[str, pl.DataFrame]:
     rows = [
-        {"ts": minute(first + i), "setting": "adv50x50", "bucket": i, "vpin_flag": 0.3, "pct": p, "partial": False, **other}
+        {
+            "ts": minute(first + i * every),
+            "setting": "adv50x50",
+            "bucket": i,
+            "vpin_flag": 0.3,
+            "pct": p,
+            "partial": False,
+            **other,
+        }
         for i, p in enumerate(pcts)
     ]
     return {"vpin": frame("vpin", rows)}
 
 
 def test_vpin_moves_between_bands_with_hysteresis() -> None:
-    found = flow.vpin_regime(vpin([0.5, 0.9, 0.85, None, 0.99, 0.96, 0.94, 0.81, 0.79, 1.0, 0.1]), settings(), NOON)
+    """A value every 16 minutes: what is below a band's lower bound leaves it at once."""
+    pcts = [0.5, 0.9, 0.85, None, 0.99, 0.96, 0.94, 0.81, 0.79, 1.0, 0.1]
+    found = flow.vpin_regime(vpin(pcts, first=500, every=16), settings(), NOON)
     assert [(one.figures["from"], one.about.rpartition(" ")[2], one.severity) for one in found] == [
         ("normal", "high", 1),
         ("high", "extreme", 2),
@@ -53,6 +63,11 @@ def test_vpin_moves_between_bands_with_hysteresis() -> None:
         ("extreme", "normal", 1),
     ]
     assert found[1].label == "BTC-USDT: VPIN high -> extreme, 99.0 % of past values are at most this one"
+
+
+def test_vpin_that_swings_is_told_when_it_has_calmed_down() -> None:
+    found = flow.vpin_regime(vpin([1.0, 0.1, 1.0, 0.1, 1.0, *[0.1] * 20], first=600), settings(), NOON)
+    assert [((one.end - DAY) / MINUTE, one.about.rpartition(" ")[2]) for one in found] == [(601, "extreme"), (620, "normal")]
 
 
 def test_vpin_of_yesterday_says_in_which_band_the_day_begins() -> None:
