@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tapeflow import messages
 from tapeflow.status import Feed, Status
 from tapeflow.verdict import duration, faults
 
@@ -45,6 +46,8 @@ def show(status: Status) -> None:
         )
     )
     console.print(_rest(status))
+    if status.messages:
+        console.print(messages.line(status.messages))
     for gap in status.gaps[:_GAPS_SHOWN]:
         console.print(f"  {gap.venue} {gap.symbol} {gap.feed} open for {duration(gap.age_s)}: {gap.reason or 'reason unknown'}")
     for note in status.notes:

@@ -1,7 +1,7 @@
 """`tapeflow status`: what the processes, the feeds, the lake and the disk are found to do, and what is wrong with it.
 
-The processes tell of themselves in `<data>/status/`: `up.json` (the supervisor, every second), `recorder.json` (every
-second) and `flow.json` (every epoch). How old a file is, is told by the file system: clocks of venues are not needed.
+The processes tell of themselves in `<data>/status/`: `up.json` (the supervisor), `recorder.json` and `sender.json` every
+second, `flow.json` every epoch. How old a file is, is told by the file system: clocks of venues are not needed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from tapeflow import messages
+from tapeflow.messages import Messages
 from tapeflow.supervisor import Report, Standing
 from tapeflow.verdict import duration
 
@@ -142,6 +144,7 @@ class Status(msgspec.Struct):
     unsealed: list[Unsealed]
     disk: Disk
     news: list[News]
+    messages: Messages | None
     refused: dict[str, list[str]]
     """Why an edited file (`settings`, `rules`) is not used; what was in force before still is."""
     notes: list[str]
@@ -163,7 +166,8 @@ class _Lake(NamedTuple):
 
 def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
     """Gather the status at `now` (s since 1970); without `lake` only from the status files, which is quick and small."""
-    up, recorder, flow = (_read(settings.data / "status" / f"{name}.json", now) for name in ("up", "recorder", "flow"))
+    folder = settings.data / "status"
+    up, recorder, flow, sender = (_read(folder / f"{name}.json", now) for name in ("up", "recorder", "flow", "sender"))
     told = flow.content
     clock = _clock(recorder, now)
     stored = _lake(settings.lake_root, now, clock) if lake else _Lake([], told.get("quarantined"), None, [])
@@ -171,7 +175,7 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
         at=_moment(now),
         data=str(settings.data),
         lake=settings.lake_root,
-        processes=_processes(up, {"recorder": recorder, "flow": flow}, now),
+        processes=_processes(up, {"recorder": recorder, "flow": flow, "sender": sender}, now),
         feeds=[_feed(venue, settings.venues[venue].symbols, recorder, told) for venue in settings.venues],
         gaps=[*stored.gaps, *_noticed(recorder, clock, stored.gaps)],
         trades=told.get("rows", {}).get("trades"),
@@ -184,6 +188,7 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
         unsealed=stored.unsealed,
         disk=_disk(settings.journal_dir, now),
         news=_news(recorder),
+        messages=messages.told(sender.content) if _fresh(sender) else None,
         refused=recorder.content.get("refused", {}) if _fresh(recorder) else {},
         notes=[*_clocks(told), *_notes(told)],
     )
@@ -197,13 +202,14 @@ def _read(path: Path, now: float) -> _File:
 
 
 def _processes(up: _File, own: dict[str, _File], now: float) -> list[Process]:
-    """Tell the supervisor's children, or where none supervises, recorder and flow."""
+    """Tell the supervisor's children, or where none supervises, recorder and flow, and a sender that runs."""
     try:
         report = msgspec.convert(up.content, Report)
     except msgspec.ValidationError:
         report = None
     if report is None or up.age > STALE_S or not _alive(report.pid):
-        return [_unsupervised(name, file) for name, file in own.items()]
+        found = [_unsupervised(name, file) for name, file in own.items()]
+        return [process for process in found if process.name != "sender" or process.state != "stopped"]
     return [_supervised(child, own.get(child.name), now) for child in report.children]
 
 

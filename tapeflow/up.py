@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from assets import home
+from pipelines.briefs.outbox import place
 from pipelines.settings import SettingsError, demo_settings, refuse_scaled_clock
+from tapeflow import messages
 from tapeflow.status import gather
 from tapeflow.supervisor import Child, Supervisor
 from tapeflow.verdict import headline
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 WORKSPACE = Path(__file__).resolve().parents[1] / "workspace.yaml"
 TELL_S = 15.0
+MESSAGES_S = 1.0
 DRAIN_S = 30.0
 """The flow may take this long to commit what it holds, in seconds."""
 
@@ -70,9 +73,10 @@ async def _run(settings: Settings, processes: list[Child], tell: Callable[[str],
     tell(f"Dagster  http://127.0.0.1:{settings.ports.dagster} (answers in about 20 s)")
     tell(f"metrics  http://127.0.0.1:{settings.ports.metrics}/metrics; of the recorder, port {settings.ports.metrics + 1}")
     tell(f"lake     {settings.lake_root}; logs in {settings.log_dir}; Ctrl-C stops everything")
-    telling = asyncio.create_task(_keep_telling(settings, tell))
+    telling = [asyncio.create_task(work(settings, tell)) for work in (_keep_telling, _keep_reading_out)]
     status = await Supervisor(processes, settings.data / "status" / "up.json", settings.log_dir, tell).run()
-    telling.cancel()
+    for task in telling:
+        task.cancel()
     tell("stopped")
     return status
 
@@ -82,6 +86,16 @@ async def _keep_telling(settings: Settings, tell: Callable[[str], None]) -> None
         await asyncio.sleep(TELL_S)
         status = await asyncio.to_thread(gather, settings, time.time(), lake=False)
         tell(f"{dt.datetime.now(dt.UTC):%H:%M:%S}  {headline(status)}")
+
+
+async def _keep_reading_out(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Tell the messages that no Slack is there for."""
+    last: int | None = None
+    while True:
+        last, texts = await asyncio.to_thread(messages.unsent, place(settings), last)
+        for text in texts:
+            tell("message  " + text.replace("\n", "\n         "))
+        await asyncio.sleep(MESSAGES_S)
 
 
 def children(base: Settings, *, demo: bool) -> list[Child]:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tapeflow.messages import Messages
     from tapeflow.status import Feed, Process, Shed, Status
 
 SILENT_S = 30.0
@@ -18,6 +19,8 @@ DISK_DAYS = 1.0
 SEAL_LATE = dt.timedelta(hours=24)
 BROKEN_S = 60.0
 """A book may be without a sound snapshot this long; the recorder asks for one within seconds, then at least once a minute."""
+SLACK_S = 60.0
+"""Slack may be out of reach this long."""
 _WHY = {
     "disk_low": "the disk is nearly full",
     "queue_full": "the journal cannot be written as fast as frames come",
@@ -43,6 +46,7 @@ def faults(status: Status) -> list[str]:
     found += [f"{u.venue} {u.date} is not sealed, due for {duration(u.late_s)}" for u in status.unsealed if u.late_s > late]
     failing = [n for n in status.news if n.failing >= NEWS_FAILURES]
     found += [f"news feed {n.feed} has failed {n.failing} times in a row: {n.error}" for n in failing]
+    found += _of_messages(status.messages) if status.messages else []
     found += [f"{what} refused: {fault}" for what, faults in status.refused.items() for fault in faults]
     return found
 
@@ -98,3 +102,11 @@ def _shedding(shed: Shed) -> list[str]:
     for feed, reason in sorted(shed.reasons.items()):
         feeds.setdefault(reason, []).append(feed)
     return [f"the recorder sheds {', '.join(names)}: {_WHY.get(reason, reason)}" for reason, names in feeds.items()]
+
+
+def _of_messages(messages: Messages) -> list[str]:
+    found, waited = [messages.alerts_fault] if messages.alerts_fault else [], messages.oldest_s or 0.0
+    if messages.fault and messages.pending and (waited > SLACK_S or messages.fault.startswith("Slack refuses")):
+        posts = "1 post waits" if messages.pending == 1 else f"{messages.pending} posts wait"
+        found.append(f"{posts} for Slack, the first for {duration(waited)}: {messages.fault}")
+    return found

@@ -51,10 +51,9 @@ class Bot:
         """Return where messages of a severity go."""
         return self._channels.get(severity, self._channel)
 
-    @property
-    def has_several(self) -> bool:
-        """Whether severities may go to different channels."""
-        return bool(set(self._channels.values()) - {self._channel})
+    def all_channels(self) -> list[str]:
+        """Return every channel that something may go to."""
+        return list(dict.fromkeys([self._channel, *self._channels.values()]))
 
     def post(self, channel: str, thread: str | None, name: str, body: Body) -> Outcome:
         """Post under `name`, into a thread if one is given."""

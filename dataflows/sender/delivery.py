@@ -148,7 +148,7 @@ class Delivery:
             return (thread.channel, thread.ts) if thread else None
         if not part.episode:
             return channel, None
-        if part.severity and client.has_several:
+        if part.severity and len(client.all_channels()) > 1:
             thread = self._outbox.thread_of(part.episode, client.ids.get(channel, channel))
         else:
             thread = self._outbox.thread_of(part.episode)

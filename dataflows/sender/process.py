@@ -14,13 +14,13 @@ import msgspec
 import structlog
 
 from dataflows.sender.bot import Bot
+from dataflows.sender.connection import connect
 from dataflows.sender.delivery import Delivery
 from dataflows.sender.new_alerts import NewAlerts
 from dataflows.sender.webhook import Webhook
 from pipelines.briefs.outbox import Outbox, place
 from pipelines.briefs.precision import precision
 from pipelines.briefs.telling import MUTES, Telling
-from pipelines.settings import secret
 from pipelines.store.lake import Lake
 
 if TYPE_CHECKING:
@@ -79,16 +79,6 @@ def run(settings: Settings) -> int:
         sender.close()
     log.info("stopped", pending=sender.waiting)
     return 0
-
-
-def connection(settings: Settings, known: Mapping[str, str]) -> Bot | Webhook | None:
-    """Return the way to Slack that environment and `.env` name: a bot before a webhook."""
-    slack = settings.briefs.slack
-    token, channel, url = (secret(name) for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_WEBHOOK_URL"))
-    channel = channel or next((slack.channels[severity] for severity in sorted(slack.channels)), None)
-    if token and channel:
-        return Bot(token, slack.api, channel, slack.channels, known)
-    return Webhook(url) if url else None
 
 
 class _Reading(NamedTuple):
@@ -159,7 +149,7 @@ class Sender:
         return Telling(self._settings.briefs, state, lambda alert: precision(self._lake, alert))
 
     def _connect(self) -> Bot | Webhook | None:
-        return connection(self._settings, self.outbox.get(CHANNELS) or {})
+        return connect(self._settings, self.outbox.get(CHANNELS) or {})
 
     def _tell(self) -> None:
         """Write `<data>/status/sender.json`."""
@@ -176,7 +166,8 @@ class Sender:
             "sent": counts.sent,
             "given_up": counts.given_up,
             "no_channel": counts.no_channel,
-            "faults": [fault for fault in (self.delivery.fault, self._fault) if fault],
+            "fault": self.delivery.fault,
+            "alerts_fault": self._fault,
         }
         _publish(self._settings.data / "status" / "sender.json", status)
 

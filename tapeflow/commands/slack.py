@@ -22,3 +22,18 @@ def send(demo: DemoOption = False) -> None:
     chosen = settings(demo=demo)
     configure(chosen.log_level)
     raise SystemExit(run_sender(chosen))
+
+
+@app.command("test")
+def trial(demo: DemoOption = False) -> None:
+    """Send one message to each channel and say how that went; exit status 1 where one did not get there.
+
+    Example: tapeflow slack test
+    """
+    from dataflows.sender.connection import connect, tried
+
+    lines = []
+    for line in tried(connect(settings(demo=demo), {})):
+        print(line.text)
+        lines.append(line)
+    raise typer.Exit(0 if all(line.ok for line in lines) else 1)
