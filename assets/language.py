@@ -9,8 +9,8 @@ import structlog
 
 from assets.model_clients import Unfit, client
 from pipelines.brief_settings import Model
-from pipelines.briefs import prompt
-from pipelines.briefs.budget import Spent
+from pipelines.briefs import check, prompt
+from pipelines.briefs.budget import Spent, Tokens, worst_case
 from pipelines.briefs.draft import Draft
 from pipelines.briefs.fact import Fact
 from pipelines.briefs.sheet import Sheet
@@ -41,13 +41,19 @@ class Refused(NamedTuple):
 class Talk:
     """One exchange with the model: its client, what counts its tokens, and the faults of the answer refused last."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, seconds: float) -> None:
         self.model = model
+        self.seconds = seconds
         self.client: Client = client(model)
         from pydantic_ai.usage import RunUsage
 
         self.used = RunUsage()
         self.faults: list[str] = []
+
+    @property
+    def tokens(self) -> Tokens:
+        """What it has taken so far, as the provider says."""
+        return Tokens(self.used.input_tokens, self.used.output_tokens)
 
     def options(self) -> Any:
         """Return what every request is sent with."""
@@ -64,8 +70,6 @@ class Talk:
             If it is so long that nobody should look.
         """
         from pydantic_ai import ModelRetry
-
-        from pipelines.briefs import check
 
         if len(text) > LONGEST:
             raise Unfit(f"its answer is longer than {LONGEST:,} characters")
@@ -106,11 +110,11 @@ def word(
 
         limits = UsageLimits(request_limit=ANSWERS)
         options = talk.options()
-        run = await agent.run(message, usage=talk.used, usage_limits=limits, model_settings=options, timeout=model.timeout_s)
+        run = await agent.run(message, usage=talk.used, usage_limits=limits, model_settings=options, timeout=talk.seconds)
         return run.output
 
-    size = len((prompt.BRIEF + message).encode())
-    return call(ask, model, spent, "brief", size, ANSWERS, every_s=model.every_s)
+    worst = worst_case(len((prompt.BRIEF + message).encode()), ANSWERS, model.output_tokens)
+    return call(ask, model, spent, "brief", worst, model.timeout_s, every_s=model.every_s)
 
 
 def call(
@@ -118,19 +122,37 @@ def call(
     model: Model,
     spent: Spent,
     kind: str,
-    prompt_bytes: int,
-    answers: int,
+    worst: Tokens,
+    seconds: float,
     *,
     every_s: int = 0,
 ) -> Answer | Refused:
-    """Ask the model within its limits; whatever goes wrong comes back as a reason, is logged, and stands in the ledger."""
+    """Ask the model within its limits; whatever goes wrong comes back as a reason, is logged, and stands in the ledger.
+
+    Parameters
+    ----------
+    ask
+        Talks to the model until there is an answer.
+    model
+        Which, and its limits.
+    spent
+        The ledger.
+    kind
+        What for.
+    worst
+        What it may take.
+    seconds
+        The time for all of it.
+    every_s
+        Least time since the last call of this kind.
+    """
     try:
-        talk = Talk(model)
-        answer = _answer(ask, talk, spent, _booked(spent.book(kind, prompt_bytes, answers, every_s=every_s)))
+        talk = Talk(model, seconds)
+        answer = _answer(ask, talk, spent, _booked(spent.book(kind, worst, every_s=every_s)))
     except Unfit as error:
         log.warning("the model wrote nothing that is used", kind=kind, model=model.name, why=str(error))
         return Refused(str(error))
-    log.info("the model wrote", kind=kind, model=model.name, tokens_in=talk.used.input_tokens, tokens_out=talk.used.output_tokens)
+    log.info("the model wrote", kind=kind, model=model.name, **talk.tokens._asdict())
     return answer
 
 
@@ -141,14 +163,13 @@ def _booked(outcome: int | str) -> int:
 
 
 def _answer(ask: Callable[[Talk], Awaitable[Answer]], talk: Talk, spent: Spent, booked: int) -> Answer:
-    used = talk.used
     try:
-        answer = _in_time(lambda: ask(talk), talk.model.timeout_s)
+        answer = _in_time(lambda: ask(talk), talk.seconds)
     except Exception as error:  # noqa: BLE001 - whatever a foreign host and its client come up with, the template writes
         why, is_counted = reason(error, talk)
-        spent.settle(booked, (used.input_tokens, used.output_tokens) if is_counted else None, why)
+        spent.settle(booked, talk.tokens if is_counted else None, why)
         raise Unfit(why) from None
-    spent.settle(booked, (used.input_tokens, used.output_tokens) if used.input_tokens + used.output_tokens else None)
+    spent.settle(booked, talk.tokens if sum(talk.tokens) else None)
     return answer
 
 
@@ -190,7 +211,7 @@ def reason(error: BaseException, talk: Talk) -> tuple[str, bool]:
         cause = cause.__cause__
     match error:
         case TimeoutError() | ai.RunTimedOut() | ai.ModelTimeoutError():
-            return f"no answer within {talk.model.timeout_s:g} s", False
+            return f"no answer within {talk.seconds:g} s", False
         case ai.ModelHTTPError():
             return f"the model's host answered {error.status_code}", True
         case ai.ModelConnectionError():

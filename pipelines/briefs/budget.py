@@ -26,6 +26,13 @@ BYTES_A_TOKEN = 2
 """Of a prompt, at least: what it may cost is said before it is sent, and rather too high."""
 
 
+class Tokens(NamedTuple):
+    """What a call takes: tokens sent, and tokens that the model writes."""
+
+    sent: int
+    written: int
+
+
 class Day(NamedTuple):
     """What a UTC date has cost so far, with what is under way at its worst."""
 
@@ -55,39 +62,36 @@ class Spent:
         self._model = model
         self._clock = clock
 
-    def book(self, kind: str, prompt_bytes: int, answers: int, *, every_s: int = 0) -> int | str:
-        """Book the worst case of a call with up to so many answers; return its number, or why it may not be made.
+    def book(self, kind: str, worst: Tokens, *, every_s: int = 0) -> int | str:
+        """Book the worst case of a call; return its number, or why it may not be made.
 
         `every_s` is the least time since the call of this kind before it.
         """
         limits, now = self._model, self._clock()
-        tokens_out = answers * limits.output_tokens
-        answered_before = answers * (answers - 1) // 2 * limits.output_tokens  # each goes back in with the next request
-        tokens_in = answers * (prompt_bytes // BYTES_A_TOKEN + 1) + answered_before
-        dollars = self._price(tokens_in, tokens_out)
+        dollars = self._price(worst)
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             (last,) = db.execute("SELECT max(at) FROM calls WHERE kind = ?", [kind]).fetchone()
             if last is not None and 0 <= now - last < every_s:
                 return f"the model was asked {now - last:.0f} s ago, and is asked every {every_s} s at most"
             today = Day(*db.execute(DAY, [_date(now)]).fetchone())
-            if today.tokens + tokens_in + tokens_out > limits.tokens_a_day:
-                may = f"this may take {tokens_in + tokens_out:,}"
+            if today.tokens + sum(worst) > limits.tokens_a_day:
+                may = f"this may take {sum(worst):,}"
                 return f"the day's tokens do not suffice: {today.tokens:,} of {limits.tokens_a_day:,} are used, and {may}"
             if today.dollars + dollars > limits.dollars_a_day:
                 may = f"this may take {dollars:.4f}"
                 spent = f"{today.dollars:.4f} of {limits.dollars_a_day:.4f} dollars"
                 return f"the day's money does not suffice: {spent} is used, and {may}"
-            booked = db.execute(BOOK, (now, _date(now), kind, limits.name, tokens_in, tokens_out, dollars)).lastrowid
+            booked = db.execute(BOOK, (now, _date(now), kind, limits.name, *worst, dollars)).lastrowid
             db.execute("COMMIT")
             assert booked is not None
             return booked
 
-    def settle(self, call: int, tokens: tuple[int, int] | None, why: str | None = None) -> None:
+    def settle(self, call: int, tokens: Tokens | None, why: str | None = None) -> None:
         """Note the tokens of a call, in and out (None: the worst case stands), and why its answer was not used."""
         with self._open() as db:
             if tokens is not None:
-                values = (*tokens, self._price(*tokens), call)
+                values = (*tokens, self._price(tokens), call)
                 db.execute("UPDATE calls SET tokens_in = ?, tokens_out = ?, dollars = ? WHERE call = ?", values)
             db.execute("UPDATE calls SET settled = 1, why = ? WHERE call = ?", (why, call))
 
@@ -98,8 +102,8 @@ class Spent:
         with self._open() as db:
             return Day(*db.execute(DAY, [_date(self._clock())]).fetchone())
 
-    def _price(self, tokens_in: int, tokens_out: int) -> float:
-        return (tokens_in * self._model.dollars_in + tokens_out * self._model.dollars_out) / 1e6
+    def _price(self, tokens: Tokens) -> float:
+        return (tokens.sent * self._model.dollars_in + tokens.written * self._model.dollars_out) / 1e6
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -108,6 +112,12 @@ class Spent:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(LEDGER)
             yield db
+
+
+def worst_case(prompt_bytes: int, answers: int, output_tokens: int) -> Tokens:
+    """Return what a prompt may take that is answered up to so many times: each answer goes back in with the next request."""
+    again = answers * (answers - 1) // 2 * output_tokens
+    return Tokens(answers * (prompt_bytes // BYTES_A_TOKEN + 1) + again, answers * output_tokens)
 
 
 def _date(now: float) -> str:
