@@ -9,11 +9,9 @@ from pydantic import Field
 
 from assets import analyst, checks, pictures
 from assets.analyst import Written
-from assets.live import column_schema
 from assets.research import NO_LAKE, Clock, nothing, utc
 from pipelines.briefs import words
 from pipelines.briefs.fact import Fact, Unit
-from pipelines.market import TABLES
 from pipelines.settings import Settings
 from pipelines.store import upkeep
 from pipelines.store.lake import Lake
@@ -59,11 +57,7 @@ def _asset(settings: Settings, kind: str, clock: Clock) -> dg.AssetsDefinition:
         kinds={"duckdb", "markdown"},
         owners=["team:tapeflow"],
         deps=[*map(checks.key, USED), "scores"],
-        metadata={
-            "dagster/column_schema": column_schema(TABLES["briefs"]),
-            "dagster/table_name": "briefs",
-            "dagster/uri": f"{settings.lake_root}/briefs",
-        },
+        metadata={"dagster/table_name": "briefs", "dagster/uri": f"{settings.lake_root}/briefs"},
         output_required=False,
     )
     def made(context: dg.AssetExecutionContext, config: BriefConfig) -> Iterator[dg.MaterializeResult[None]]:
