@@ -19,7 +19,7 @@ from pipelines.briefs.number_words import is_number
 from pipelines.briefs.numbers import numbers
 from pipelines.briefs.sheet import Sheet
 from pipelines.briefs.tenses import as_of, beginnings, spans
-from pipelines.briefs.vocabulary import HIGH, LEVELS, LOW, NEGATIONS, REFUSED, UNITS, WORDS
+from pipelines.briefs.vocabulary import HIGH, LEVELS, LOW, NEGATIONS, REFUSED, STATES, UNITS, WORDS
 from pipelines.briefs.words import PLACEHOLDER, insert, shown
 
 LONGEST: Final = 12_000
@@ -109,7 +109,7 @@ def _line(line: str, under: frozenset[Instrument], grounds: Grounds) -> Iterator
     yield from _subjects(tokens, under, grounds)
     yield from _units(tokens, grounds)
     yield from unnamed(tokens)
-    yield from spans(tokens, grounds)
+    yield from spans(tokens)
     yield from beginnings(tokens)
     for sentence in _sentences(tokens):
         yield from _words(sentence, grounds)
@@ -198,14 +198,21 @@ def _words(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
             yield f"{token.text!r} is a number in words"
         elif word in REFUSED:
             yield f"{token.text!r} {REFUSED[word]}"
-        elif word in NEGATIONS:
+        elif word in NEGATIONS and not _is_unavailable(sentence, i):
             yield f"{token.text!r}: what is not so is said in a sheet's own words only"
         elif word in grounds.values and word not in LEVELS:
             yield f"{token.text!r} is the value of a fact: name the fact"
-        elif not _is_known(word, about, grounds):
+        elif word not in NEGATIONS and not _is_known(word, about, grounds):
             yield f"the word {token.text!r} is not in the vocabulary of briefs"
         elif word in HIGH | LOW and not _is_confidence(sentence, i) and not _is_extreme(word, named) and word not in about:
             yield f"{token.text!r}: no percentile shows it"
+
+
+def _is_unavailable(sentence: Sequence[Token], at: int) -> bool:
+    """Whether it says that facts are not available, and none of them is."""
+    behind = sentence[at + 1].text.lower() if at + 1 < len(sentence) else ""
+    named = [token.fact for token in sentence if token.fact]
+    return behind in {"available", "known"} and bool(named) and all(fact.value is None for fact in named)
 
 
 def _is_known(word: str, about: frozenset[str], grounds: Grounds) -> bool:
@@ -224,19 +231,28 @@ def _is_confidence(sentence: Sequence[Token], at: int) -> bool:
 
 
 def _support(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
-    """Each sentence must rest on a fact; what it says of confidence must be what the sheet says."""
-    said = [token for i, token in enumerate(sentence) if token.text.lower() in LEVELS and _is_confidence(sentence, i)]
+    """Each sentence must rest on a fact, or say of confidence or the state of the data what the sheet says."""
+    sure = [
+        token.text.lower() for i, token in enumerate(sentence) if token.text.lower() in LEVELS and _is_confidence(sentence, i)
+    ]
+    states = [token.text.lower() for i, token in enumerate(sentence) if token.text.lower() in STATES and _is_of_data(sentence, i)]
     owners = [of for token in sentence if (of := _owner(token))] or [t.about for t in sentence if t.kind is Kind.NAME]
     sheets = [grounds.sheets[one] for of in owners for one in of if one in grounds.sheets] or [*grounds.sheets.values()]
-    if said and (not sheets or any(token.text.lower() != sheet.confidence for token in said for sheet in sheets)):
+    if sure and (not sheets or any(word != sheet.confidence for word in sure for sheet in sheets)):
         yield "the confidence is another"
-    rests = any(token.kind in {Kind.FACT, Kind.SAID} for token in sentence) or said
+    if not set(states) <= grounds.states(sheets):
+        yield "the state of the data is another"
+    rests = any(token.kind in {Kind.FACT, Kind.SAID} for token in sentence) or sure or states
     if not rests and any(token.kind is Kind.WORD for token in sentence):
         yield "a sentence rests on no fact"
     for token in sentence:
         sheet = grounds.sheets.get((token.fact.venue, token.fact.symbol)) if token.fact else None
         if sheet and not sheet.sufficient and not _is_told(token.text, sheet):
             yield f"{token.text}: there is not enough data to speak of it"
+
+
+def _is_of_data(sentence: Sequence[Token], at: int) -> bool:
+    return any(token.text.lower() in {"data", "state", "feed", "record"} for token in sentence[max(0, at - 4) : at])
 
 
 def _is_told(name: str, sheet: Sheet) -> bool:

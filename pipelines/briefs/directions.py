@@ -8,7 +8,7 @@ from typing import Final
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Kind, Token
 from pipelines.briefs.misnaming import comparable
-from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, UP
+from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, SPANS, UP
 from pipelines.briefs.words import shown_value
 
 _NOUNS: Final = frozenset(["end", "ends", "bound", "bounds", "edge", "edges", "limit", "limits", "band", "half"])
@@ -26,7 +26,9 @@ def directions(sentence: Sequence[Token]) -> Iterator[str]:
         by = sentence[i + 1].fact if word == "by" and i + 1 < len(sentence) else None
         if by and not by.signed and by.unit is not Unit.TIME:
             yield f"'by': {by.id} is no change"
-        if word in COMPARED or (word in COMPARATIVES and "than" in (_word(sentence, i + 1), _word(sentence, i + 2))):
+        if word == "between" and not _lies_between(sentence, i):
+            yield f"{token.text!r}: no three facts show it"
+        elif word in COMPARED or (word in COMPARATIVES and "than" in (_word(sentence, i + 1), _word(sentence, i + 2))):
             wanted = COMPARED.get(word) or sign
             assert wanted is not None
             if not _is_window(sentence, i) and not _compares(sentence, i, wanted):
@@ -42,8 +44,10 @@ def _sign(word: str) -> int | None:
 
 def _is_window(sentence: Sequence[Token], at: int) -> bool:
     """Whether it is `over` a time."""
-    following = _facts(sentence[at + 1 :])
-    return _word(sentence, at) == "over" and bool(following) and following[0].unit is Unit.SECONDS
+    if _word(sentence, at) != "over":
+        return False
+    near = next((t for t in sentence[at + 1 : at + 2 + _REACH] if t.fact or t.text.lower() in SPANS), None)
+    return near is not None and (near.fact is None or near.fact.unit is Unit.SECONDS)
 
 
 def _compares(sentence: Sequence[Token], at: int, sign: int) -> bool:
@@ -54,6 +58,16 @@ def _compares(sentence: Sequence[Token], at: int, sign: int) -> bool:
     right = following[0]
     left = next((fact for fact in reversed(_facts(sentence[:at])) if comparable(fact, right)), None)
     return left is not None and _order(right, left) == sign
+
+
+def _lies_between(sentence: Sequence[Token], at: int) -> bool:
+    """Whether the nearest fact before is between the next two."""
+    ends = _facts(sentence[at + 1 :])[:2]
+    held = next((fact for fact in reversed(_facts(sentence[:at])) if ends and comparable(fact, ends[0])), None)
+    if len(ends) < 2 or held is None or not comparable(held, ends[1]):
+        return False
+    low, high = _order(ends[0], held), _order(held, ends[1])
+    return low is not None and high is not None and low >= 0 and high >= 0
 
 
 def _moves(sentence: Sequence[Token], at: int, sign: int) -> bool:

@@ -12,6 +12,7 @@ from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.labels import content
 from pipelines.briefs.naming import Instrument, Names
 from pipelines.briefs.sheet import Sheet
+from pipelines.briefs.vocabulary import PLAIN
 from pipelines.briefs.words import PLACEHOLDER, named
 
 WORD: Final = r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?(?:-[A-Za-z]+)*"
@@ -62,7 +63,9 @@ class Grounds:
         self.venues = {word for venue, _ in self.names.instruments for word in venue.lower().split("-")}
         self._said = {one: sentences(sheet) for one, sheet in self.sheets.items()}
         self.changed = {name for sheet in sheets for sentence in sheet.changes for name in named(sentence.text)}
-        self.labels = frozenset().union(*(content(fact.label) for fact in facts.values()))
+        told = [content(fact.label) for fact in facts.values() if fact.measure != "setting"]
+        self.labels = frozenset().union(*told) - PLAIN
+        """Words that name measures."""
         self._words = self._words_of_facts()
         self.values = {
             word for f in facts.values() if f.unit is Unit.WORD and isinstance(f.value, str) for word in _words(f.value)
@@ -72,6 +75,11 @@ class Grounds:
     def about(self, fact: Fact) -> frozenset[str]:
         """Return the words of the fact's label and of the sheets' sentences that name it."""
         return self._words.get(fact.id, frozenset())
+
+    def states(self, sheets: Sequence[Sheet]) -> frozenset[str]:
+        """Return the words in which sheets tell of the state of their data; only what all of them say."""
+        told = [frozenset(word for said in sheet.state for word in _words(said.text)) for sheet in sheets]
+        return frozenset.intersection(*told) if told else frozenset()
 
     def now(self, fact: Fact) -> dt.datetime:
         """Return the time of which a brief speaks when it says now."""

@@ -10,6 +10,7 @@ _SAME: Final = {
     "notional": "volume",
     "turnover": "volume",
     "traded": "volume",
+    "trading": "volume",
     "liquidated": "liquidation",
     "changed": "change",
 }
@@ -17,7 +18,8 @@ _GENERAL: Final = frozenset(
     {
         *("the", "a", "an", "of", "at", "in", "on", "to", "from", "by", "and", "or", "that", "it", "is", "are", "was", "which"),
         *("last", "brief", "before", "since", "window", "day", "hour", "minute", "own", "history", "end", "upper", "lower"),
-        *("against", "held", "with", "as", "not", "for", "least", "most", "time", "length", "limit", "percentile"),
+        *("over", "under", "behind", "high", "low", "against", "held", "with", "as", "not", "for", "least", "most", "time"),
+        *("length", "limit", "percentile"),
     }
 )
 """Words of labels that do not tell one measure from another."""

@@ -18,7 +18,7 @@ _KINDS: Final = (
     ("price", r"prices?|returns?"),
     ("vpin", r"vpin"),
     ("spread", r"spreads?"),
-    ("volume", r"volumes?|traded|turnover"),
+    ("volume", r"volumes?|trading|traded|turnover"),
     ("volatility", r"volatility|realized variance"),
     ("imbalance", r"imbalances?"),
     ("liquidation", r"liquidations?|liquidated|forced"),
@@ -31,6 +31,12 @@ _KINDS: Final = (
     ("age", r"age"),
 )
 _KIND: Final = re.compile("|".join(rf"(?P<k{i}>\b(?:{pattern})\b)" for i, (_, pattern) in enumerate(_KINDS)), re.IGNORECASE)
+
+
+_TRADED_AT: Final = re.compile(r"\btrad(?:ed|es|ing) at\b", re.IGNORECASE)
+_PRICED: Final = stems(" ".join(sorted(UP | DOWN))) | {"volume"}
+"""Of an instrument it is said that it rose, or traded at a price."""
+_JOINING: Final = frozenset(("to", "and", "or"))
 
 
 def kinds(text: str) -> frozenset[str]:
@@ -47,7 +53,7 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         own, around = content(fact.label), _around(sentence, i)
         behind = _text(_until_mark(sentence[i + 1 :]))
         if not kinds(behind) & kinds(fact.label) and not stems(behind) & own:
-            before = _text(sentence[:i])
+            before = _TRADED_AT.sub("price at", _text(sentence[:i]))
             kind = next((_KINDS[_which(m)][0] for m in reversed([*_KIND.finditer(before)])), None)
             named = next((word for word in reversed(in_order(before)) if word in grounds.labels), None)
             if kind and kinds(fact.label) and kind not in kinds(fact.label):
@@ -57,7 +63,7 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         for other in grounds.facts.values():
             less = content(other.label)
             alike = (other.venue, other.symbol, other.unit) == (fact.venue, fact.symbol, fact.unit)
-            if alike and not _is_setting(other) and less < own and not (own - less) & around:
+            if alike and other.measure != "setting" and less and less < own and not (own - less) & around:
                 yield f"{token.text} is {fact.label}, not {other.label}"
                 break
 
@@ -69,9 +75,14 @@ def unnamed(tokens: Sequence[Token]) -> Iterator[str]:
         fact = token.fact
         if fact is None or _is_setting(fact):
             continue
-        label = content(fact.label)
-        if label and not label & words:
+        label = content(fact.label) or (frozenset() if _dates(fact, tokens) else stems(fact.label) & {"brief", "time"})
+        if label and not label & words and not ("price" in label and words & _PRICED):
             yield f"the line does not say what {token.text} is: {fact.label}"
+
+
+def _dates(time: Fact, tokens: Sequence[Token]) -> bool:
+    """Whether it is the time as of which another fact of the line was."""
+    return any(token.fact and token.fact.as_of == time.value for token in tokens)
 
 
 def comparable(one: Fact, other: Fact) -> bool:
@@ -104,8 +115,18 @@ def _is_setting(fact: Fact) -> bool:
 
 
 def _around(sentence: Sequence[Token], at: int) -> frozenset[str]:
-    """Return the words between a fact and its neighbours; those of direction stand for a change."""
-    before = next((i for i in range(at - 1, -1, -1) if sentence[i].fact), -1)
-    after = next((i for i in range(at + 1, len(sentence)) if sentence[i].fact), len(sentence))
-    words = stems(_text(sentence[before + 1 : after]))
+    """Return the words between a fact and its neighbours; those of direction stand for a change.
+
+    Facts that `to` or `and` joins have theirs in common.
+    """
+    first, last = at, at
+    while first > 0 and not (sentence[first - 1].fact and _says(sentence[first:at])):
+        first -= 1
+    while last < len(sentence) - 1 and not (sentence[last + 1].fact and _says(sentence[at + 1 : last + 1])):
+        last += 1
+    words = stems(_text(sentence[first : last + 1]))
     return words | {"change"} if words & (UP | DOWN | {"by"}) else words
+
+
+def _says(tokens: Sequence[Token]) -> bool:
+    return any(token.kind is Kind.WORD and token.text.lower() not in _JOINING for token in tokens)

@@ -46,7 +46,7 @@ _UNITS: Final = {
 _DATE: Final = r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?: ?(?:UTC|Z)\b)?"
 _CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:UTC|Z)\b)?"
 _SIGN: Final = r"(?:(?<![\w.,)\]])[+\-\u2212\u00b1]\s?)?"
-_PIECE: Final = r"\d+(?:,\d{3})*(?:\.\d+)? ?(?:d|days?|h|hours?|hrs?|min|minutes?|s|sec|seconds?)\b"
+_PIECE: Final = r"\d+(?:,\d{3})*(?:\.\d+)? ?(?:d|h|min|s)\b"
 _DURATION: Final = rf"{_SIGN}{_PIECE}(?: {_PIECE})*"
 _UNIT: Final = "|".join(rf"{re.escape(unit)}(?!\w)" for unit in sorted(_UNITS, key=len, reverse=True))
 _FIGURES: Final = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
@@ -54,8 +54,6 @@ _MONEY: Final = r"(?:[$\u20ac\u00a3\u00a5] ?)?"
 _PLAIN: Final = rf"(?:\bpercentile )?{_SIGN}{_MONEY}{_FIGURES}(?: ?(?:{_UNIT}))?(?: percentile\b)?"
 _DIGITS: Final = re.compile(f"(?P<date>{_DATE})|(?P<clock>{_CLOCK})|(?P<duration>{_DURATION})|(?P<plain>{_PLAIN})", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
-_SPELLED: Final = {"days": "d", "day": "d", "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "minutes": "min", "minute": "min"}
-_SHORT: Final = _SPELLED | {"seconds": "s", "second": "s", "sec": "s"}
 _NAME: Final = re.compile(r" ?([A-Za-z0-9]+)")
 
 
@@ -92,7 +90,7 @@ def _key(found: re.Match[str]) -> str:
     if found["date"] or found["clock"]:
         return f"time {said.removesuffix('Z').removesuffix('UTC').strip().replace('T', ' ')}"
     if found["duration"]:
-        return "span " + re.sub(r"[a-z]+", lambda m: _SHORT.get(m[0], m[0]), said).replace(" ", "")
+        return f"span {said.replace(' ', '')}"
     percentile = "percentile " if "percentile" in said else ""
     number = said.replace("percentile", "").strip()
     unit = re.search(rf" ?({_UNIT})$", number)

@@ -121,9 +121,9 @@ def _lines(sheet: Sheet, names: Names, many: int, *, alone: bool = False) -> lis
         ("", sheet.levels),
         (f"confidence {sheet.confidence}; evidence: ", sheet.evidence),
         ("against it: ", sheet.counter),
-        ("refuted if ", [Sentence(falsifier.text) for falsifier in sheet.falsifiers]),
+        ("claim: ", [Sentence(falsifier.text) for falsifier in sheet.falsifiers]),
         ("not known: ", sheet.unknown),
-        ("data: ", sheet.state),
+        ("", sheet.state),
     ]
     said = [f"{who}{name}{_filled(sentences)}" for name, sentences in parts if sentences]
     return said[:many] or [f"{who}nothing to tell"]
@@ -152,7 +152,7 @@ def _section(sheet: Sheet, worded: Sequence[str] | None) -> list[str]:
         *([("What is seen", worded)] if worded else known),
         ("Confidence", why),
         ("Counter-evidence", _texts(sheet.counter)),
-        ("Refuted if", [falsifier.text for falsifier in sheet.falsifiers]),
+        ("Claims and what would refute them", [falsifier.text for falsifier in sheet.falsifiers]),
         ("Record of earlier claims", _texts(sheet.record)),
     ]
     told = parts if sheet.sufficient else [parts[0], ("Insufficient data", ["nothing is said of levels, changes or evidence"])]

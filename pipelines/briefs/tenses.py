@@ -9,14 +9,19 @@ from typing import Final
 
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Grounds, Kind, Token
+from pipelines.briefs.labels import stems
 from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, PAST, PRESENT, SPANS, WINDOW
 
 FRESH: Final = dt.timedelta(minutes=5)
 """Age up to which a fact is one of now."""
 _LENGTHS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN: Final = re.compile(r"(\d+)\s*(s|m|min|h|d|w|minute|hour|day|week)s?")
+_OF_HISTORY: Final = frozenset((Unit.PERCENTILE, Unit.COUNT))
+"""Units whose span is that of the values behind them."""
 _TIMELESS: Final = frozenset((Unit.TIME, Unit.SECONDS))
-_LAST_BRIEF: Final = re.compile(r"(?:at|of|in|since) the (?:last|previous|earlier) brief")
+_LAST_BRIEF: Final = re.compile(r"(?:at|of|in) the (?:last|previous|earlier) brief")
+_SINCE_BRIEF: Final = re.compile(r"since the (?:last|previous|earlier) brief")
+_EARLIER: Final = frozenset(("earlier", "before", "previous", "previously", "prior", "brief"))
 
 
 def as_of(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
@@ -26,28 +31,26 @@ def as_of(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         if fact is None or fact.unit in _TIMELESS or fact.measure == "setting":
             continue
         old = fact.as_of < grounds.now(fact) - FRESH
-        past = _is_past(sentence, i)
+        past = _is_past(sentence, i) or _is_dated(sentence, i)
         if old and not past:
             yield f"{token.text} is of {fact.as_of:%H:%M}, not of now"
-        if past and not old and fact.unit is not Unit.COUNT:
+        if past and not old and not (covered(fact) and not _is_past(sentence, i, _EARLIER)) and fact.unit is not Unit.COUNT:
             yield f"{token.text} is of now"
-    if _LAST_BRIEF.search(_text(sentence)) and "since" in _text(sentence).split():
+    if _SINCE_BRIEF.search(_text(sentence)):
         facts = [token for token in sentence if token.fact]
         if facts and not any(token.text in grounds.changed for token in facts):
             yield "what changed since the last brief is another fact"
 
 
-def spans(tokens: Sequence[Token], grounds: Grounds) -> Iterator[str]:
+def spans(tokens: Sequence[Token]) -> Iterator[str]:
     """Yield times over which the fact beside them was not measured."""
     for i, token in enumerate(tokens):
         seconds = _window(tokens, i)
         if seconds is None:
             continue
         near = [found for side in (tokens[:i][::-1], tokens[i + 1 :]) if (found := _covered(side))]
-        word = token.text.lower()
-        if token.fact is None and any(word in grounds.about(t.fact) for t in tokens if t.fact):
-            continue
-        if (near and seconds not in near) or (not near and token.fact is None):
+        told = any(stems(token.text) & stems(t.fact.label) for t in tokens if t.fact)
+        if seconds not in near if near else not (token.fact or told):
             yield f"{token.text!r} is not the time that the fact covers"
 
 
@@ -64,7 +67,7 @@ def beginnings(tokens: Sequence[Token]) -> Iterator[str]:
 
 def covered(fact: Fact) -> int | None:
     """Return the seconds that a fact's span says; None if it says none."""
-    found = _SPAN.fullmatch(fact.span.strip())
+    found = None if fact.unit in _OF_HISTORY else _SPAN.fullmatch(fact.span.strip())
     return int(found[1]) * _LENGTHS[found[2] if found[2] in _LENGTHS else found[2][0]] if found else None
 
 
@@ -76,16 +79,24 @@ def _window(tokens: Sequence[Token], at: int) -> int | None:
     """Return the seconds of a time over which something is said to be."""
     token = tokens[at]
     if token.kind is Kind.WORD and token.text.lower() in SPANS:
-        counted = at and tokens[at - 1].fact is not None
-        return None if counted else SPANS[token.text.lower()]
+        before = tokens[at - 1].fact if at else None
+        return None if before and before.unit is Unit.COUNT else SPANS[token.text.lower()]
     fact = token.fact
     if fact is None or fact.unit is not Unit.SECONDS or not isinstance(fact.value, int | float):
         return None
-    before = {t.text.lower() for t in tokens[max(0, at - 2) : at] if t.kind is Kind.WORD}
-    return int(fact.value) if fact.measure == "setting" and before & WINDOW else None
+    words = {t.text.lower() for t in tokens[max(0, at - 2) : at] if t.kind is Kind.WORD}
+    return int(fact.value) if fact.measure == "setting" and words & WINDOW else None
 
 
-def _is_past(sentence: Sequence[Token], at: int) -> bool:
+def _is_dated(sentence: Sequence[Token], at: int) -> bool:
+    """Whether the time of a fact stands behind it."""
+    following = [token for token in sentence[at + 1 : at + 4] if token.kind is not Kind.NAME]
+    fact, time = sentence[at].fact, next((t.fact.value for t in following if t.fact), None)
+    told = _text(following).split()[:1] in (["at"], ["of"])
+    return bool(fact and told and isinstance(time, dt.datetime) and abs(time - fact.as_of) <= FRESH)
+
+
+def _is_past(sentence: Sequence[Token], at: int, words: frozenset[str] = PAST | {"brief"}) -> bool:
     """Whether the words around a fact put it into the past; those right behind it say more than those before."""
     behind = _text(_part(sentence[at + 1 :]))
     if _LAST_BRIEF.match(behind) or re.match(r"(?:before|earlier|ago|previously)\b", behind) or _arrow(sentence, at + 1):
@@ -93,8 +104,8 @@ def _is_past(sentence: Sequence[Token], at: int) -> bool:
     before = [token.text.lower() for token in _part(sentence[:at][::-1]) if token.kind is Kind.WORD]
     for i, word in enumerate(before):
         if word in COMPARATIVES or word in COMPARED or word == "than":
-            return bool(set(before[:i]) & PAST)
-        if word in {"brief", *PAST}:
+            return bool(set(before[:i]) & words)
+        if word in words:
             return before[i : i + 4] != ["brief", "last", "the", "since"]
         if word in PRESENT or word == "to":
             return False

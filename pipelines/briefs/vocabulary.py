@@ -45,9 +45,7 @@ _NEGATIONS: Final = (
     "no not none nothing never without neither nor cannot can't isn't aren't wasn't weren't don't doesn't didn't "
     "hasn't hardly barely scarcely lacks lack missing absent"
 )
-_PAST: Final = (
-    "was were stood had been earlier before previous previously prior ago from printed traded held sat lay showed yesterday"
-)
+_PAST: Final = "was were stood had been earlier before previous previously prior ago from printed held sat lay showed yesterday"
 _PRESENT: Final = "is are now currently current present latest stands shows newest today reads"
 _WINDOW: Final = "over in within during for last past since of"
 _UNITS: Final = (
@@ -104,6 +102,10 @@ WORDS: Final = (
     | (UP | DOWN | FLAT)
     | (HIGH | LOW | LEVELS)
 )
+PLAIN: Final = frozenset((*_FUNCTION.split(), *_VERBS.split(), *_TIME.split(), "change")) | UP | DOWN | FLAT | HIGH | LOW | LEVELS
+"""Words that name no measure, wherever they stand."""
+STATES: Final = frozenset(("current", "fresh", "live", "complete", "whole", "stale", "degraded", "late", "sufficient"))
+"""What data may be said to be."""
 REFUSED: Final = {
     **dict.fromkeys(_CAUSES.split(), "names a cause"),
     **dict.fromkeys(_INTENT.split(), "speaks of someone's intent"),
