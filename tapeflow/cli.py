@@ -11,6 +11,7 @@ from tapeflow.commands import (
     Refusal,
     agents,
     app,
+    ask,
     backtest,
     demo,
     doctor,
@@ -31,6 +32,7 @@ from tapeflow.commands import (
 
 __all__ = [
     "agents",
+    "ask",
     "backtest",
     "demo",
     "doctor",

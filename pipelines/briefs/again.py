@@ -118,7 +118,7 @@ def _files(lake: Lake, fact: Fact, written: dt.datetime) -> list[str]:
         if mine.is_empty():
             told.append(f"{table.name}: no file of {first} to {last} is left: retained no longer, or taken out")
             continue
-        new = mine.filter(pl.col("modification_time").cast(pl.Datetime("us", "UTC")) > written)
+        new = mine.filter(pl.col("modification_time") > int(written.timestamp() * 1000))
         told += [f"{table.name}: {line}" for line in _by_writer(new["path"].to_list())]
     return told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +51,7 @@ def _bytes(column: pl.Series) -> bytes:
     if kind.is_integer() or kind.is_temporal() or kind == pl.Boolean:
         whole = column.cast(pl.Datetime("us")) if kind == pl.Datetime else column
         return whole.to_physical().cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes()
-    return b"\0".join(str(value).encode() for value in column.to_list())
+    return json.dumps(column.to_list(), default=str).encode()
 
 
 def _values(rows: pl.DataFrame) -> list[Any]:

@@ -65,6 +65,15 @@ def fresh(query: str, since: dt.datetime, order: str = '"end"') -> str:
     return f'SELECT * FROM ({query}) QUALIFY max("end") OVER () > {moment(since)} ORDER BY {order}'
 
 
+def between(
+    table: str, columns: str, instrument: tuple[str, str], start: dt.datetime, end: dt.datetime, where: str = "true"
+) -> str:
+    """Return rows of an instrument that begin in a time, in order."""
+    mine = f"venue = {text(instrument[0])} AND symbol = {text(instrument[1])} AND {where}"
+    when = f"date BETWEEN {day(start)} AND {day(end)} AND ts >= {moment(start)} AND ts < {moment(end)}"
+    return f"SELECT {columns} FROM {table} WHERE {mine} AND {when} ORDER BY ts"
+
+
 def day(time: dt.datetime) -> str:
     """Return the date of a time as SQL has it."""
     return f"DATE '{time.astimezone(dt.UTC):%Y-%m-%d}'"
