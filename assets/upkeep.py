@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 import sqlalchemy as sa
@@ -21,20 +22,26 @@ _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 KEEP_RUNS_DAYS = 30
 KEEP_ALIKE = 200
 """Runs of one job with one outcome; each has a database of its own, of 0.2 MB, and what runs by the hour makes 24 a day."""
-KEEP_REPORTS_DAYS = 3
-"""Tables of the stream are reported a dozen times an hour, 14 MB a day; the newest of each asset and partition stays."""
+KEEP_REPORTS_DAYS = 1
+"""Tables of the stream are reported a dozen times an hour, up to 55 MB a day; the newest of each asset and partition stays."""
+
+
+class Tidied(NamedTuple):
+    """How many runs and reports were deleted, the bytes that this gave back, and which databases were in use."""
+
+    runs: int
+    reports: int
+    freed: int
+    busy: list[str]
 
 
 @dg.op
 def prune(context: dg.OpExecutionContext) -> None:
     """Delete old runs with their logs, and old reports that belong to no run; then give the space back."""
-    now = dt.datetime.now(dt.UTC)
-    runs = delete_runs(context.instance, now - dt.timedelta(days=KEEP_RUNS_DAYS))
-    reports = delete_reports(context.instance, now - dt.timedelta(days=KEEP_REPORTS_DAYS))
-    freed, busy = vacuum(Path(context.instance.root_directory))
-    context.log.info("deleted %d runs and %d reports; freed %d bytes", runs, reports, freed)
-    if busy:
-        context.log.warning("in use, left for tomorrow: %s", ", ".join(busy))
+    done = tidy(context.instance, dt.datetime.now(dt.UTC))
+    context.log.info("deleted %d runs and %d reports; freed %d bytes", done.runs, done.reports, done.freed)
+    if done.busy:
+        context.log.warning("in use, left for tomorrow: %s", ", ".join(done.busy))
 
 
 @dg.job
@@ -46,6 +53,14 @@ def upkeep() -> None:
 daily_upkeep = dg.ScheduleDefinition(
     name="daily_upkeep", job=upkeep, cron_schedule="40 0 * * *", default_status=dg.DefaultScheduleStatus.RUNNING
 )
+
+
+def tidy(instance: dg.DagsterInstance, now: dt.datetime) -> Tidied:
+    """Delete what is too old at `now`."""
+    runs = delete_runs(instance, now - dt.timedelta(days=KEEP_RUNS_DAYS))
+    reports = delete_reports(instance, now - dt.timedelta(days=KEEP_REPORTS_DAYS))
+    delete_checks(instance, now - dt.timedelta(days=KEEP_RUNS_DAYS))
+    return Tidied(runs, reports, *vacuum(Path(instance.root_directory)))
 
 
 def delete_runs(instance: dg.DagsterInstance, before: dt.datetime) -> int:
@@ -80,19 +95,28 @@ def delete_reports(instance: dg.DagsterInstance, before: dt.datetime) -> int:
     storage, cutoff = instance.event_log_storage, before.replace(tzinfo=None)
     if not isinstance(storage, SqlEventLogStorage):
         return 0
-    events, checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
+    events = SqlEventLogStorageTable.c
     newest = sa.select(sa.func.max(events.id)).group_by(events.asset_key, events.partition, events.dagster_event_type)
-    old = sa.delete(SqlEventLogStorageTable).where(events.run_id == "", events.timestamp < cutoff)
-    newest_checks = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.partition, checks.check_name)
-    old_checks = sa.delete(AssetCheckExecutionsTable).where(
-        checks.run_id == "", checks.create_timestamp < cutoff, checks.id.not_in(newest_checks)
-    )
+    old = sa.delete(SqlEventLogStorageTable).where(events.run_id == "", events.timestamp < cutoff, events.id.not_in(newest))
     with storage.run_connection("") as connection:
-        connection.execute(old.where(events.id.not_in(newest)))
+        connection.execute(old)
     with storage.index_connection() as connection:
-        deleted: int = connection.execute(old.where(events.id.not_in(newest))).rowcount
-        connection.execute(old_checks)
+        deleted: int = connection.execute(old).rowcount
+        connection.execute(_old_checks(cutoff).where(AssetCheckExecutionsTable.c.run_id == ""))
     return deleted
+
+
+def delete_checks(instance: dg.DagsterInstance, before: dt.datetime) -> None:
+    """Delete results of checks older than `before`, but for the newest of each; Dagster keeps them when it deletes their runs."""
+    if isinstance(instance.event_log_storage, SqlEventLogStorage):
+        with instance.event_log_storage.index_connection() as connection:
+            connection.execute(_old_checks(before.replace(tzinfo=None)))
+
+
+def _old_checks(cutoff: dt.datetime) -> sa.Delete:
+    checks = AssetCheckExecutionsTable.c
+    newest = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.partition, checks.check_name)
+    return sa.delete(AssetCheckExecutionsTable).where(checks.create_timestamp < cutoff, checks.id.not_in(newest))
 
 
 def vacuum(home: Path) -> tuple[int, list[str]]:

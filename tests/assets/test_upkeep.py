@@ -76,6 +76,22 @@ def test_events_of_runs_are_left_to_their_runs(instance: dg.DagsterInstance) -> 
     assert reports(instance) == [1, 7]
 
 
+def test_results_of_checks_do_not_outlive_their_runs_for_ever(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    @dg.asset(key=ASSET, check_specs=[dg.AssetCheckSpec("sound", asset=ASSET)])
+    def trades() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster understands none beside checks
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    for _ in range(3):
+        dg.materialize([trades], instance=instance)
+    upkeep.delete_runs(instance, FUTURE)
+    (index,) = tmp_path.rglob("index.db")
+    assert rows(index, "asset_check_executions") == 3
+    upkeep.delete_checks(instance, PAST)
+    assert rows(index, "asset_check_executions") == 3
+    upkeep.delete_checks(instance, FUTURE)
+    assert rows(index, "asset_check_executions") == 1
+
+
 def test_old_runs_go_with_their_logs(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     @dg.job
     def nothing() -> None:
