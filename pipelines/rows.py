@@ -70,35 +70,40 @@ def _typed(column: list[Any] | pa.Array, type_: pa.DataType) -> pa.Array:
 def trades(rows: Rows | Mapping[str, npt.NDArray[Any]], venues: list[str], symbols: list[str], tapes: list[str]) -> pa.Table:
     """Return trades (rows, or their columns) as rows of table `trades`; venues, symbols and tapes are by instrument."""
     instrument = rows["instrument"]
-    n = instrument.size
+    told = {name: words(texts, instrument) for name, texts in (("venue", venues), ("symbol", symbols), ("tape", tapes))}
+    return table("trades", {"date": date(rows["ts"]), **told, **trade_columns(rows)})
+
+
+def trade_columns(rows: Rows | Mapping[str, npt.NDArray[Any]]) -> dict[str, pa.Array]:
+    """Return what table `trades` says of each trade, beside its date, venue, symbol and tape."""
     recv = rows["recv_ns"] // 1000
     first, last = rows["first_fill"], rows["last_fill"]
-    distinct, which = np.unique(rows["flags"], return_inverse=True)
-    lists = pa.array([Flag(int(f)).words() for f in distinct], pa.list_(pa.string()))
     ts = time(rows["ts"])
-    return table(
-        "trades",
-        {
-            "date": date(rows["ts"]),
-            "venue": words(venues, instrument),
-            "symbol": words(symbols, instrument),
-            "trade_id": pa.array(rows["trade_id"]),
-            "ts": ts,
-            "end": ts,
-            "seq": pa.array(rows["seq"]),
-            "recv_ts": pa.array(recv, pa.int64(), mask=recv == 0).view(TIME),
-            "price": pa.array(rows["price"]),
-            "size": pa.array(rows["size"]),
-            "contracts": or_null(rows["contracts"]),
-            "side": pa.array(rows["side"]),
-            "tape": words(tapes, instrument),
-            "first_fill": pa.array(first, pa.int64(), mask=first < 0),
-            "last_fill": pa.array(last, pa.int64(), mask=last < 0),
-            "fills": pa.array(rows["fills"]),
-            "counted": pa.array(rows["counted"]),
-            "flags": lists.take(pa.array(which.reshape(n))),
-        },
-    )
+    return {
+        "trade_id": pa.array(rows["trade_id"]),
+        "ts": ts,
+        "end": ts,
+        "seq": pa.array(rows["seq"]),
+        "recv_ts": pa.array(recv, pa.int64(), mask=recv == 0).view(TIME),
+        "price": pa.array(rows["price"]),
+        "size": pa.array(rows["size"]),
+        "contracts": or_null(rows["contracts"]),
+        "side": pa.array(rows["side"]),
+        "first_fill": pa.array(first, pa.int64(), mask=first < 0),
+        "last_fill": pa.array(last, pa.int64(), mask=last < 0),
+        "fills": pa.array(rows["fills"]),
+        "counted": pa.array(rows["counted"]),
+        "flags": _flags(rows["flags"]),
+    }
+
+
+def _flags(flags: npt.NDArray[np.int32]) -> pa.Array:
+    """Return flags as lists of words."""
+    if not flags.any():
+        return pa.ListArray.from_arrays(pa.array(np.zeros(flags.size + 1, np.int32)), pa.array([], pa.string()))
+    distinct, which = np.unique(flags, return_inverse=True)
+    lists = pa.array([Flag(int(f)).words() for f in distinct], pa.list_(pa.string()))
+    return lists.take(pa.array(which.reshape(flags.size)))
 
 
 def bars(

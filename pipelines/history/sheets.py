@@ -26,6 +26,9 @@ _STORED = (
     *("ts", "trade_id", "seq", "recv_ns", "price", "size", "contracts", "side"),
     *("first_fill", "last_fill", "fills", "counted", "flags"),
 )
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_SCHEMA = pa.schema([f.with_type(_TEXT) if pa.types.is_string(f.type) else f for f in TRADES.schema])
+"""Of a file of one symbol: what is the same in each row is held once."""
 MANY = 1_000_000
 """Rows of another table that are held at once."""
 
@@ -54,14 +57,14 @@ class Sheets:
     def trades(self, symbol: str, tape: str, rows: Rows) -> None:
         """Take trades of a symbol, in tape order."""
         if symbol not in self._trades:
-            self._trades[symbol] = _Columns(self.day.venue, symbol, tape)
+            self._trades[symbol] = _Columns(symbol, tape)
         columns = self._trades[symbol]
         while rows.size:
             rows = columns.fill(rows)
             if columns.filled == ROWS:
                 if symbol not in self._open:
                     self._open[symbol] = _Growing(self.lake, self.day, self._name("trades", len(self._open)), self.metadata)
-                self._open[symbol].write(columns.take())
+                self._open[symbol].write(columns)
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Take rows of another table."""
@@ -75,15 +78,15 @@ class Sheets:
     def finish(self) -> dict[str, list[Staged]]:
         """Write what is left; return all files."""
         opened = len(self._open)
-        rest = {symbol: columns.take() for symbol, columns in sorted(self._trades.items()) if columns.filled}
+        rest = {symbol: columns for symbol, columns in sorted(self._trades.items()) if columns.filled}
         for symbol, growing in self._open.items():
             if symbol in rest:
                 growing.write(rest.pop(symbol))
             self.staged["trades"].append(growing.close())
         self._open.clear()
         if rest:
-            name = self._name("trades", opened)
-            self.staged["trades"] += self.lake.stage("trades", pa.concat_tables(rest.values()), name, self.metadata)
+            rows = pa.concat_tables([columns.rows(self.day.venue) for columns in rest.values()])
+            self.staged["trades"] += self.lake.stage("trades", rows, self._name("trades", opened), self.metadata)
         for table in list(self._held):
             self._stage(table)
         return dict(self.staged)
@@ -110,8 +113,8 @@ class Sheets:
 class _Columns:
     """Trades of a symbol, column by column, until they are enough for a row group."""
 
-    def __init__(self, venue: str, symbol: str, tape: str) -> None:
-        self.names = [venue], [symbol], [tape]
+    def __init__(self, symbol: str, tape: str) -> None:
+        self.symbol, self.tape = symbol, tape
         self.filled = 0
         self._columns: dict[str, npt.NDArray[Any]] = {}
 
@@ -127,11 +130,20 @@ class _Columns:
         return rows[n:]
 
     def take(self) -> pa.Table:
-        """Return the rows, and begin anew."""
-        columns = {name: column[: self.filled] for name, column in self._columns.items()}
-        columns["instrument"] = np.zeros(self.filled, np.int32)
-        self._columns, self.filled = {}, 0
-        return to_rows.trades(columns, *self.names)
+        """Return the rows as a file of one symbol has them, and begin anew: they hold until the next are filled in."""
+        columns = to_rows.trade_columns(self._filled())
+        for name, text in (("symbol", self.symbol), ("tape", self.tape)):
+            columns[name] = pa.DictionaryArray.from_arrays(np.zeros(self.filled, np.int32), [text])
+        self.filled = 0
+        return pa.table([columns[name] for name in _SCHEMA.names], schema=_SCHEMA)
+
+    def rows(self, venue: str) -> pa.Table:
+        """Return the rows as the lake has them."""
+        columns = self._filled() | {"instrument": np.zeros(self.filled, np.int32)}
+        return to_rows.trades(columns, [venue], [self.symbol], [self.tape])
+
+    def _filled(self) -> dict[str, npt.NDArray[Any]]:
+        return {name: column[: self.filled] for name, column in self._columns.items()}
 
 
 class _Growing:
@@ -143,10 +155,10 @@ class _Growing:
         self.path = f"date={day.date}/venue={day.venue}/{name}.parquet"
         self.rows = 0
         self.sink = parquet.open_file(self.fs, f"{self.folder}/{self.path}")
-        self.writer = pq.ParquetWriter(self.sink, TRADES.schema, **parquet.options(TRADES.schema))
+        self.writer = pq.ParquetWriter(self.sink, _SCHEMA, **parquet.options(TRADES.schema))
 
-    def write(self, rows: pa.Table) -> None:
-        rows = rows.select(TRADES.schema.names)
+    def write(self, columns: _Columns) -> None:
+        rows = columns.take()
         self.writer.write_table(rows, row_group_size=rows.num_rows)
         self.rows += rows.num_rows
 
