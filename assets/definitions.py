@@ -19,6 +19,7 @@ from assets.upkeep import daily_upkeep, upkeep
 from pipelines import settings
 
 _settings = settings.demo_settings(settings.load()) if os.environ.get("TAPEFLOW_USE_DEMO") else settings.load()
+_slack = slack.from_environment()._replace(api=_settings.briefs.slack.api)
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # of backfill policies, at each load
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)  # of checks by partition
@@ -63,7 +64,7 @@ defs = dg.Definitions(
         finished_elsewhere(_settings),
         agents.agents_sensor(_settings),
         elevated_briefs(_settings),
-        failures(f"http://127.0.0.1:{_settings.ports.dagster}", slack.from_environment()),
+        failures(f"http://127.0.0.1:{_settings.ports.dagster}", _slack),
     ],
     resources={"lake": LiveLake(root=_settings.lake_root, venues=sorted(_settings.venues))},
     executor=dg.in_process_executor,

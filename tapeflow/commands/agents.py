@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.briefs.agents.registry import Agent
     from pipelines.briefs.agents.running import Standing
     from pipelines.settings import Settings
+    from pipelines.store.lake import Lake
 
 app = typer.Typer()
 ANALYST = "analyst"
@@ -81,7 +82,7 @@ def run(
 ) -> None:
     """Run one agent now and print what it finds of the UTC date so far: rows complete by then are looked at, none later.
 
-    Nothing is written without --store.
+    Nothing is written without --store. The analyst prints the brief that it would write.
 
     Example: tapeflow agents run vpin_regime --at 2024-07-19T06:30Z
     """
@@ -90,12 +91,18 @@ def run(
     from pipelines.briefs.agents.registry import AGENTS
     from pipelines.store import names
 
-    if name not in AGENTS:
-        near = difflib.get_close_matches(name, AGENTS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(AGENTS)}"
+    known = [*AGENTS, ANALYST]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         raise Refusal(f"no agent {name!r}; {hint}", status=2)
     opened, chosen = open_lake(lake, demo=demo), settings(demo=demo)
     time_at = names.bounds(at, None)[0] or dt.datetime.now(dt.UTC)
+    if name == ANALYST:
+        if store:
+            raise Refusal("a brief is kept by a run of Dagster: job brief_hourly, brief_daily or brief_elevated", status=2)
+        _brief(opened, chosen, time_at, json=json)
+        return
     found = running.Round(opened, chosen, time_at).findings(AGENTS[name], midnight(time_at))
     new = running.keep(opened, found, chosen.data) if store else 0
     rows = [_shown(one) for one in found]
@@ -106,6 +113,17 @@ def run(
         show.as_table(FOUND, rows)
     stored = f", {new} new ones stored" if store else ""
     print(f"{name}: {len(rows)} found on {midnight(time_at):%F} up to {time_at:%H:%M:%S} UTC{stored}")
+
+
+def _brief(lake: Lake, chosen: Settings, at: dt.datetime, *, json: bool) -> None:
+    """Print the hourly brief of a time, as the template or the model would write it."""
+    from assets import analyst
+
+    brief, _ = analyst.compose(lake, chosen, "hourly", at)
+    if json:
+        show.as_object({"head": brief.head, "thread": brief.thread, "facts": len(brief.facts), "writer": brief.writer})
+    else:
+        print(f"{brief.head}\n\n{brief.thread}")
 
 
 def _shown(one: Finding) -> tuple[object, ...]:
