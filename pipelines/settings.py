@@ -55,8 +55,9 @@ def _open_venue(name: str) -> str:
 
 
 def secret(variable: str) -> str | None:
-    """Return the value of an environment variable, or what `.env` says of it; None where it is unset or empty."""
-    return os.environ.get(variable) or dotenv_values(".env").get(variable) or None
+    """Return the value of an environment variable, or what `.env` says of it where it is unset; None where it is empty."""
+    value = os.environ.get(variable)
+    return (dotenv_values(".env").get(variable) if value is None else value) or None
 
 
 class Venue(Part):

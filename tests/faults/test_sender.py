@@ -31,7 +31,8 @@ class Post:
         self.server, self.space = server, server.space
         self.data = data
         self.outbox = Outbox(data / "slack" / "outbox.db")
-        way = {"SLACK_WEBHOOK_URL": server.url + HOOK} if webhook else {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "#desk"}
+        bot = {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": "#desk"}
+        way = {"SLACK_BOT_TOKEN": "", "SLACK_WEBHOOK_URL": server.url + HOOK} if webhook else bot
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "TAPEFLOW_"))}
         self.env = clean | {
             "TAPEFLOW_CONFIG": str(data / "none.yaml"),

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.market import TABLES
 from pipelines.retention_settings import Retention
-from pipelines.settings import Settings, SettingsError, load
+from pipelines.settings import Settings, SettingsError, load, secret
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +125,14 @@ def test_retention_limits_tables_that_there_are() -> None:
     assert set(Retention.model_fields) <= TABLES.keys()
     kept = {"alerts", "gaps", "inputs", "instruments", "seals"}
     assert kept.isdisjoint(Retention.model_fields)
+
+
+def test_a_secret_is_read_from_the_environment_then_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("SOME_TOKEN=from-file\n")
+    monkeypatch.delenv("SOME_TOKEN", raising=False)
+    assert secret("SOME_TOKEN") == "from-file"
+    monkeypatch.setenv("SOME_TOKEN", "from-environment")
+    assert secret("SOME_TOKEN") == "from-environment"
+    monkeypatch.setenv("SOME_TOKEN", "")
+    assert secret("SOME_TOKEN") is None
+    assert secret("OTHER_TOKEN") is None
