@@ -113,15 +113,16 @@ def turns(log: Floats) -> tuple[Floats, Floats, Floats]:
     The score is the lesser of both moves, each in multiples of what it must reach; 0 where they go the same way.
     """
     score, longer, shorter = (np.full(len(log), np.nan) for _ in range(3))
-    squares = np.concatenate(([0.0, 0.0], np.cumsum(np.diff(log) ** 2)))[: len(log) + 1]
-    for i in range(LONG + SHORT, len(log)):
-        turn = i - SHORT
-        longer[i], shorter[i] = log[turn] - log[turn - LONG], log[i] - log[turn]
-        minute = np.sqrt((squares[turn + 1] - squares[turn + 1 - LONG]) / LONG)
-        if minute > 0:
-            against = longer[i] * shorter[i] < 0
-            sizes = abs(longer[i]) / (MOVED * minute * np.sqrt(LONG)), abs(shorter[i]) / (TURNED * minute * np.sqrt(SHORT))
-            score[i] = min(sizes) if against else 0.0
+    if len(log) <= LONG + SHORT:
+        return score, longer, shorter
+    squares = np.concatenate(([0.0], np.cumsum(np.diff(log) ** 2)))
+    now, turn, begin = log[LONG + SHORT :], log[LONG:-SHORT], log[: -LONG - SHORT]
+    longer[LONG + SHORT :], shorter[LONG + SHORT :] = turn - begin, now - turn
+    minute = np.sqrt((squares[LONG:-SHORT] - squares[: -LONG - SHORT]) / LONG)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = abs(turn - begin) / (MOVED * minute * np.sqrt(LONG)), abs(now - turn) / (TURNED * minute * np.sqrt(SHORT))
+    lesser = np.where((turn - begin) * (now - turn) < 0, np.minimum(*sizes), 0.0)
+    score[LONG + SHORT :] = np.where(minute > 0, lesser, np.nan)
     return score, longer, shorter
 
 

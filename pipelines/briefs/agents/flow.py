@@ -76,15 +76,19 @@ def vpin_regime(frames: Frames, settings: Settings, at: dt.datetime) -> list[Fin
     wanted = [name for name in settings.kernels.vpin_settings() if name in set(known["setting"].unique())][:1]
     found = []
     for venue, symbol, mine in instruments(known.filter(pl.col("setting").is_in(wanted))):
+        rows = mine.sort("ts", "bucket")
+        pcts, ends = rows["pct"].to_list(), rows["end"].to_list()
         band, held = 0, midnight(at) - VPIN.reach
-        for row in mine.sort("ts", "bucket").iter_rows(named=True):
-            before, now = band, moved(band, row["pct"])
+        for i, (pct, end) in enumerate(zip(pcts, ends, strict=True)):
+            if not band and pct < BANDS[1].enter:
+                continue
+            before, now = band, moved(band, pct)
             if now >= band:
-                band, held = now, row["end"]
-            elif row["end"] - held >= DWELL:
+                band, held = now, end
+            elif end - held >= DWELL:
                 band = now
-            if band != before and row["end"] > start:
-                found.append(_change(venue, symbol, row, before, band))
+            if band != before and end > start:
+                found.append(_change(venue, symbol, rows.row(i, named=True), before, band))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.alerts import severity
@@ -14,6 +15,8 @@ from pipelines.briefs.agents.direction import grid
 from pipelines.briefs.agents.finding import Finding
 from pipelines.briefs.agents.reading import Frames, Reads, instruments, midnight
 from pipelines.briefs.agents.spells import begins
+
+Integers = npt.NDArray[np.int64]
 
 if TYPE_CHECKING:
     from pipelines.brief_settings import Event
@@ -113,10 +116,12 @@ def _moves(venue: str, symbol: str, bars: pl.DataFrame, event: Event) -> list[Fi
     ]
 
 
-NEWS: Final = Reads("news", ("symbols", "source"))
+NEWS: Final = Reads("news", ("symbols", "source"), dt.timedelta(hours=25))
 TRADED: Final = Reads("features", ("symbol",))
 STEP: Final = dt.timedelta(minutes=5)
 SPAN: Final = dt.timedelta(minutes=30)
+SPANS: Final = 48
+"""In 24 hours."""
 FEWEST: Final = 4
 TIMES: Final = 3.0
 QUIET: Final = dt.timedelta(hours=2)
@@ -131,10 +136,10 @@ def news_burst(frames: Frames, settings: Settings, at: dt.datetime) -> list[Find
     rows = frames["news"].explode("symbols").filter(pl.col("symbols").is_in(list(first)))
     found = []
     for (base,), mine in sorted(rows.partition_by("symbols", as_dict=True).items()):
-        seen = mine["end"].sort().to_list()
         times = _steps(midnight(at), at)
-        counts = [sum(t - SPAN < one <= t for one in seen) for t in times]
-        usual = [sum(t - SPAN - dt.timedelta(days=1) < one <= t - SPAN for one in seen) / 48 for t in times]
+        seen = np.sort(mine["end"].dt.epoch("us").to_numpy())
+        now, then, before = (_until(seen, times, back) for back in (dt.timedelta(), SPAN, SPAN + dt.timedelta(days=1)))
+        counts, usual = (now - then).tolist(), ((then - before) / SPANS).tolist()
         levels = [max(float(FEWEST), TIMES * mean) for mean in usual]
         score = [count / level for count, level in zip(counts, levels, strict=True)]
         for i in begins(score, times, 1.0, 0.5, QUIET):
@@ -168,3 +173,8 @@ def _instruments(traded: pl.DataFrame, settings: Settings) -> dict[str, tuple[st
 
 def _steps(begin: dt.datetime, end: dt.datetime) -> list[dt.datetime]:
     return [begin + k * STEP for k in range(1, (end - begin) // STEP + 1)]
+
+
+def _until(seen: Integers, times: list[dt.datetime], back: dt.timedelta) -> Integers:
+    """Return how many were seen up to `back` before each of the times."""
+    return np.searchsorted(seen, [round((t - back).timestamp() * 1_000_000) for t in times], side="right")
