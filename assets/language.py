@@ -216,12 +216,12 @@ def reason(error: BaseException, talk: Talk) -> tuple[str, bool]:
             return f"the model's host answered {error.status_code}", True
         case ai.ModelConnectionError():
             return "the model's host cannot be reached, or broke off", error.phase in {"pool", "connect"}
+        case ai.UnexpectedModelBehavior() | ai.UsageLimitExceeded() if talk.faults:
+            return f"refused: {'; '.join(plain(fault) for fault in talk.faults[:3])}", True
         case ai.UsageLimitExceeded():
             return "it went over the limits of one answer", True
         case ai.OutputTokenLimitExceeded():
             return f"its answer was longer than {talk.model.output_tokens} tokens", True
-        case ai.UnexpectedModelBehavior() if talk.faults:
-            return f"refused: {'; '.join(plain(fault) for fault in talk.faults[:3])}", True
         case ai.UnexpectedModelBehavior() | ai.ModelAPIError() | UnicodeDecodeError():
             return "its answer is not in the form that was asked for", bool(talk.used.requests)
     return f"it failed ({type(error).__name__})", False

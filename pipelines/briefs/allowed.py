@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import duckdb
@@ -56,26 +57,52 @@ def checked(query: str) -> None:
     """
     if len(query) > LONGEST:
         raise Refused(f"a query of more than {LONGEST:,} characters is not read")
-    stack: list[Any] = [_select(query)]
     names: set[str] = set()
     tables: list[str] = []
+    for node in _nodes(_select(query)):
+        names |= {entry["key"].lower() for entry in _common(node)}
+        if table := _table(node):
+            tables.append(table)
+    if strange := [table for table in tables if table.lower() not in NAMES | names]:
+        raise Refused(f"there is no table {strange[0]!r}; there are {', '.join(TABLES)}")
+
+
+def grounded(query: str) -> None:
+    """Let a query pass each column of which reads a column of a table, or counts rows: a written number is no measurement.
+
+    A stranger who wants to be told a number of his own can still compute one; the query is shown beside the answer.
+
+    Raises
+    ------
+    Refused
+        If a part of it gives what it was given.
+    """
+    for node in _nodes(_select(query)):
+        if node.get("type") in {"EMPTY", "EXPRESSION_LIST", "TABLE_FUNCTION"} and "class" not in node:
+            raise Refused("every part of the query reads a table of the lake")
+        for column in node.get("select_list", []):
+            inside = list(_nodes(column))
+            if not any(n.get("class") in {"COLUMN_REF", "STAR"} or n.get("function_name") == "count_star" for n in inside):
+                raise Refused("each column reads a column of a table, or counts rows: a written number is no measurement")
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield all parts of a query."""
+    stack = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, list):
             stack += node
         elif isinstance(node, dict):
+            yield node
             stack += node.values()
-            names |= {entry["key"].lower() for entry in _common(node)}
-            if table := _table(node):
-                tables.append(table)
-    if strange := [table for table in tables if table.lower() not in NAMES | names]:
-        raise Refused(f"there is no table {strange[0]!r}; there are {', '.join(TABLES)}")
 
 
 def _select(query: str) -> dict[str, Any]:
     """Return the query as DuckDB's parser understands it."""
     try:
-        (text,) = _parser().execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("",)
+        with _parser() as parser:
+            (text,) = parser.execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("",)
         parsed: dict[str, Any] = json.loads(text)
     except (duckdb.Error, RecursionError, ValueError):
         raise Refused("this is no query that can be read") from None
@@ -136,11 +163,11 @@ def _no_clock(name: str) -> None:
 @functools.cache
 def _functions() -> frozenset[str]:
     """Return the functions whose value depends on their arguments alone."""
-    found = _parser().execute(_FUNCTIONS).fetchall()
+    with _parser() as parser:
+        found = parser.execute(_FUNCTIONS).fetchall()
     return frozenset(name.lower() for name, is_macro in found if not is_macro or MACROS.fullmatch(name))
 
 
-@functools.cache
 def _parser() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"enable_external_access": False, "autoload_known_extensions": False})
     connection.execute("SET lock_configuration = true")

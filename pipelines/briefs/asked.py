@@ -48,7 +48,7 @@ class Asked(NamedTuple):
     ----------
     question : Question
     sheets : list of Sheet
-        As of the end of the time asked about; their facts include those of `told`.
+        As of the end of the time asked about; `changes` is what happened in it.
     told : list of Told
         Of each sheet, what happened in that time, by topic.
     """
@@ -63,8 +63,8 @@ class Asked(NamedTuple):
         return {fact.id: fact for sheet in self.sheets for fact in sheet.facts}
 
 
-def gather(lake: Lake, text: str, settings: Settings, at: dt.datetime) -> Asked:
-    """Return what is known about a question, as of `at`; nothing is written.
+def gather(lake: Lake, text: str, settings: Settings, at: dt.datetime, first: int = 1) -> Asked:
+    """Return what is known about a question, as of `at`, its facts numbered from `first`; nothing is written.
 
     Raises
     ------
@@ -83,19 +83,26 @@ def gather(lake: Lake, text: str, settings: Settings, at: dt.datetime) -> Asked:
     chosen = list(found.instruments or watched(lake, settings, found.window.end))[:MOST]
     if not chosen:
         raise Unanswerable(f"no instrument of this lake was traded before {_clock(found.window.end)}")
-    return about(lake, found._replace(instruments=tuple(chosen)), settings)
+    return _about(lake, found._replace(instruments=tuple(chosen)), settings, first)
 
 
-def about(lake: Lake, found: Question, settings: Settings, first: int = 1) -> Asked:
-    """Return what is known of the instruments of a question in its time; ids begin with F`first`."""
+def named_in(lake: Lake, text: str, settings: Settings, at: dt.datetime) -> tuple[Instrument, ...]:
+    """Return the instruments of the lake that a text names."""
+    known = _instruments(lake, Window(at - questions.WIDEST, at, ""), settings)
+    return questions.read(text, at, settings.briefs.zone, known).instruments
+
+
+def _about(lake: Lake, found: Question, settings: Settings, first: int) -> Asked:
     end = found.window.end
     reader = Reader(lake, end)
     sheets, told = [], []
     for venue, symbol in found.instruments:
         notes = Notes(reader, venue, symbol, itertools.count(first))
-        told.append(Span(notes, end - found.window.start, settings).told())
+        happened = Span(notes, end - found.window.start, settings).told()
         (sheet,) = collect(lake, [(venue, symbol)], end, settings, KIND, first + len(notes.facts))
-        sheets.append(msgspec.structs.replace(sheet, facts=(*notes.facts, *sheet.facts)))
+        said = tuple(sentence for sentences in happened.values() for sentence in sentences)
+        told.append(happened)
+        sheets.append(msgspec.structs.replace(sheet, facts=(*notes.facts, *sheet.facts), changes=said))
         first += len(sheets[-1].facts)
     return Asked(found, sheets, told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -35,6 +36,15 @@ an instrument. `thread`: the rest, line by line, each under its instrument: leve
 confidence and why, what would falsify it, what is not known. Say nothing that the sheets do not say; leave out nothing
 that a sheet says about what is missing or not known."""
 
+ASK: Final = f"""\
+You answer a question on crypto markets from a lake of recorded trades. The user message is JSON: the question, the time it is
+asked at, and facts with sentences that a rule has already found for it; `changes` is what happened in the time asked about.
+Best is to answer with these sentences as they are. If these do not suffice, ask the tools; they read the
+lake and nothing else, and each value they give comes with the id of its fact.
+{PLACEHOLDERS}
+`lines`: a few short lines that answer the question with what was measured; no cause is measured, so a question why is answered
+by what else stood out in that time. If the question is about something else, say that it is not known."""
+
 _PARTS: Final = ("state", "levels", "changes", "evidence", "counter", "record", "unknown")
 
 
@@ -44,6 +54,12 @@ def brief(kind: str, sheets: Sequence[Sheet], headlines: Sequence[str] = ()) -> 
     if headlines:
         asked["headlines_quoted"] = [plain(title) for title in headlines[:HEADLINES]]
     return _json(asked)
+
+
+def question(asked: str, at: dt.datetime, sheets: Sequence[Sheet]) -> str:
+    """Return the user message for a question: the question as a quotation, and what a rule has found for it."""
+    found = [_sheet(sheet) for sheet in sheets]
+    return _json({"question_quoted": asked, "asked_at": f"{at:%Y-%m-%d %H:%M} UTC", "found": found})
 
 
 def facts(given: Sequence[Fact]) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class Span:
         return {topic: tell() for topic, tell in topics.items()}
 
     def _fact(self, name: str, label: str, unit: Unit, query: str, measure: str = "last", **shown: Any) -> Fact:
-        return self._notes.fact(f"window_{name}", f"{label} in the time asked about", unit, query, measure, **shown)
+        return self._notes.fact(f"window_{name}", f"{label} in the window", unit, query, measure, **shown)
 
     def _vpin(self) -> list[Sentence]:
         names = self._settings.kernels.vpin_settings()
