@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -15,7 +16,6 @@ from assets.failures import HOUR_S, Cursor, Notice, _cause, failed_checks, faile
 from assets.slack import Slack, from_environment, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PAGE = "http://127.0.0.1:3000"
@@ -173,6 +173,34 @@ def test_the_sensor_keeps_its_place(server: SlackServer) -> None:
             context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
             cursor = sensor.evaluate_tick(context).cursor
     assert len(server.texts) == 1
+
+
+def test_a_check_of_a_day_that_fails_in_a_run_is_told_once(server: SlackServer) -> None:
+    """The whole way: a run yields results by partition, the sensor finds them by the location's checks, and tells Slack."""
+    days = dg.StaticPartitionsDefinition(["2026-11-20|okx", "2026-11-21|okx"])
+    specs = [dg.AssetCheckSpec(name, asset="bars", partitions_def=days) for name in ("sound", "matches_venue")]
+
+    @dg.multi_asset(specs=[dg.AssetSpec("bars", skippable=True)], check_specs=specs, partitions_def=days, can_subset=True)
+    def history() -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+        day = dg.AssetExecutionContext.get().partition_key
+        yield dg.AssetMaterialization("bars", partition=day)
+        for name, passed in (("sound", True), ("matches_venue", False)):
+            told = f"{day}: 3 <minutes> differ"
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey("bars"), check_name=name, passed=passed, description=told, partition=day
+            )
+
+    sensor = failures(PAGE, Slack(f"{server.url}/hook", "", ""))
+    defs = dg.Definitions(assets=[history], sensors=[sensor])
+    cursor, runs = None, []
+    with dg.DagsterInstance.ephemeral() as instance:
+        for day in days.get_partition_keys():
+            runs.append(dg.materialize([history], instance=instance, partition_key=day).run_id)
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+            cursor = sensor.evaluate_tick(context).cursor
+    (text,) = server.texts
+    first = "*check bars matches_venue failed* (2026-11-20|okx): 2026-11-20|okx: 3 &lt;minutes&gt; differ"
+    assert text == f"{first}\n<{PAGE}/runs/{runs[0]}|look>"
 
 
 def test_plain_text_holds_no_mention() -> None:
