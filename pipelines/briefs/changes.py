@@ -18,6 +18,7 @@ from pipelines.settings import Settings
 
 REACH: Final = 8 * DAY
 """How far back the brief before is looked for."""
+SCHEDULED: Final = ("hourly", "daily")
 WARNING: Final = 2
 """Severity from which an alert is a change."""
 CROSSED: Final = ("volatility", "traded", "spread")
@@ -34,10 +35,11 @@ class Previous(NamedTuple):
 
 
 def previous(notes: Notes, kind: str) -> Previous | None:
-    """Return the last brief of its kind that spoke of the instrument."""
+    """Return the last brief of its kind that spoke of the instrument; of briefs without a schedule, the last of any kind."""
     at = notes.about.at
     dates = f"date BETWEEN {day(at - REACH)} AND {day(at)}"
-    briefs = f"SELECT brief, ts AS spoken FROM briefs WHERE kind = {text(kind)} AND {dates} AND ts < {moment(at)}"
+    same = f"kind = {text(kind)}" if kind in SCHEDULED else "true"
+    briefs = f"SELECT brief, ts AS spoken FROM briefs WHERE {same} AND {dates} AND ts < {moment(at)}"
     mine = f"venue = {text(notes.about.venue)} AND symbol = {text(notes.about.symbol)} AND {dates}"
     query = f"SELECT * FROM facts JOIN ({briefs}) USING (brief) WHERE {mine} ORDER BY spoken DESC, brief, fact"
     rows = notes.reader.rows(query).rows(named=True)
@@ -109,7 +111,7 @@ def _alerts(notes: Notes, since: dt.datetime) -> list[Sentence]:
     about = notes.about
     mine = f"severity >= {WARNING}"
     span = about.at - since
-    order = "alert_id"
+    order = 'alert_id, origin, "end"'
     kinds = notes.reader.rows(
         f"SELECT detector, count(DISTINCT alert_id) AS n FROM alerts WHERE {about.where(span, mine)}"
         " GROUP BY detector ORDER BY n DESC, detector"

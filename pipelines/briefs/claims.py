@@ -10,6 +10,7 @@ from pipelines.briefs.fact import Unit
 from pipelines.briefs.levels import Level, Levels
 from pipelines.briefs.notes import Notes, number, said
 from pipelines.briefs.queries import HOUR, WEEK, Queries, fresh
+from pipelines.briefs.reading import text
 from pipelines.briefs.sheet import Falsifier, Sentence
 from pipelines.settings import Settings
 
@@ -69,11 +70,11 @@ class Rules(NamedTuple):
         vpin, imbalance = self.high("vpin", self.settings.kernels.detectors.vpin_high.pct), self.high("imbalance")
         if not vpin or not imbalance:
             return None
-        text = f"flow is one-sided: VPIN at {said(vpin.pct)}, trade imbalance {said(imbalance.now)} at {said(imbalance.pct)}"
+        told = f"flow is one-sided: VPIN at {said(vpin.pct)}, trade imbalance {said(imbalance.now)} at {said(imbalance.pct)}"
         count = self.settings.kernels.percentile_window + 1
         query = fresh(self.later.vpin("vpin_flag", vpin.now.span, count), self.notes.about.at, "date, bucket")
         return Claim(
-            "one-sided", Sentence(text), "VPIN stays high", Refuted("VPIN", "percentile", query, "<", FALLEN), "vpin_high"
+            "one-sided", Sentence(told), "VPIN stays high", Refuted("VPIN", "percentile", query, "<", FALLEN), "vpin_high"
         )
 
     def volatile(self) -> Claim | None:
@@ -81,34 +82,34 @@ class Rules(NamedTuple):
         volatility, span = self.high("volatility"), self.high("range")
         if not volatility or not span:
             return None
-        text = (
+        told = (
             f"prices are volatile: volatility {said(volatility.now)} at {said(volatility.pct)},"
             f" range {said(span.now)} at {said(span.pct)}"
         )
         refuted = Refuted("volatility", "percentile", self.minute("rv_1h"), "<", FALLEN)
-        return Claim("volatile", Sentence(text), "volatility stays high", refuted, "volatility_jump")
+        return Claim("volatile", Sentence(told), "volatility stays high", refuted, "volatility_jump")
 
     def busy(self) -> Claim | None:
         """What is traded is high against the hours before, and against the windows just before."""
         traded, rvol = self.high("traded"), self.high("rvol")
         if not traded or not rvol:
             return None
-        text = (
+        told = (
             f"trading is busy: {said(traded.now)} in the last hour at {said(traded.pct)},"
             f" relative volume {said(rvol.now)} at {said(rvol.pct)}"
         )
         query = fresh(self.later.hours("notional", WEEK), self.later.at - RECENT)
         refuted = Refuted("what is traded in an hour", "sums_percentile", query, "<", USUAL)
-        return Claim("busy", Sentence(text), "trading stays busy", refuted, "rvol_spike")
+        return Claim("busy", Sentence(told), "trading stays busy", refuted, "rvol_spike")
 
     def thin(self) -> Claim | None:
         """Spread and price impact are both high."""
         spread, impact = self.high("spread"), self.high("impact")
         if not spread or not impact:
             return None
-        text = f"liquidity is thin: spread {said(spread.now)} at {said(spread.pct)}, Amihud price impact at {said(impact.pct)}"
+        told = f"liquidity is thin: spread {said(spread.now)} at {said(spread.pct)}, Amihud price impact at {said(impact.pct)}"
         refuted = Refuted("the spread", "percentile", self.minute("spread_bps"), "<", FALLEN)
-        return Claim("thin", Sentence(text), "spread stays wide", refuted, "liquidity_drain")
+        return Claim("thin", Sentence(told), "spread stays wide", refuted, "liquidity_drain")
 
     def leaning(self) -> Claim | None:
         """Posture is not flat, and price and flow have its sign."""
@@ -121,22 +122,21 @@ class Rules(NamedTuple):
         moved, flow = number(hour), number(imbalance.now) if imbalance else None
         if not posture or not imbalance or not sign or not moved or not flow or moved * sign < 0 or flow * sign < 0:
             return None
-        text = (
-            f"price and flow lean one way: posture {said(posture)}, {said(hour)} in the last hour,"
-            f" trade imbalance {said(imbalance.now)}"
+        told = (
+            f"price and flow agree: posture {said(posture)}, {said(hour)} in the last hour, trade imbalance {said(imbalance.now)}"
         )
-        states = self.later.rows("posture", f"\"end\", state <> '{posture.value}' AS value", HOUR)
+        states = self.later.rows("posture", f'"end", state <> {text(str(posture.value))} AS value', HOUR)
         refuted = Refuted(
-            "the share of minutes with another posture", "share", fresh(states, self.later.at - RECENT), ">", 0.0, Unit.SHARE, 0
+            "the share of minutes with another posture", "share", fresh(states, self.later.at - RECENT), ">", USUAL, Unit.SHARE, 0
         )
-        return Claim("leaning", Sentence(text), f"posture stays {posture.value}", refuted, "new_trend")
+        return Claim("leaning", Sentence(told), f"posture stays {posture.value}", refuted, "new_trend")
 
     def forced(self) -> Claim | None:
         """Orders were forced while the range was wide."""
         amount, span = self.levels.other.get("liquidated"), self.high("range")
         if not amount or not span or not number(amount):
             return None
-        text = f"orders were forced in a wide range: {said(amount)} liquidated, range {said(span.now)} at {said(span.pct)}"
+        told = f"orders were forced in a wide range: {said(amount)} liquidated, range {said(span.now)} at {said(span.pct)}"
         # Minutes without any count as 0, so that data that are missing are told from none liquidated.
         none = self.later.minutes('"end", 0.0 AS value', HOUR)
         some = self.later.rows("liquidations", '"end", notional AS value', HOUR)
@@ -144,7 +144,7 @@ class Rules(NamedTuple):
         refuted = Refuted(
             "what is liquidated in an hour", "sum", query, ">", number(amount) or 0.0, Unit.NOTIONAL, 2, self.notes.quote
         )
-        return Claim("forced", Sentence(text), "liquidations grow no further", refuted, "liquidation_spike")
+        return Claim("forced", Sentence(told), "liquidations grow no further", refuted, "liquidation_spike")
 
     def usual(self) -> Claim | None:
         """No level is high."""
@@ -152,9 +152,9 @@ class Rules(NamedTuple):
         volatility, second = known.get("volatility"), known.get("traded") or known.get("vpin") or known.get("rvol")
         if not volatility or not second or any((number(level.pct) or 0.0) >= HIGH for level in known.values()):
             return None
-        text = f"no level is unusual: volatility at {said(volatility.pct)}, {second.now.label} at {said(second.pct)}"
+        told = f"no level is unusual: volatility at {said(volatility.pct)}, {second.now.label} at {said(second.pct)}"
         refuted = Refuted("volatility", "percentile", self.minute("rv_1h"), ">", WIDE)
-        return Claim("usual", Sentence(text), "volatility stays usual", refuted)
+        return Claim("usual", Sentence(told), "volatility stays usual", refuted)
 
     def high(self, name: str, least: float = HIGH) -> Level | None:
         """Return a level that is at least at this percentile."""

@@ -11,7 +11,7 @@ from pipelines.briefs import changes, claims, falsifiers, levels, scored, state,
 from pipelines.briefs.notes import Notes
 from pipelines.briefs.queries import DAY, day
 from pipelines.briefs.reading import Reader, moment
-from pipelines.briefs.sheet import Sheet
+from pipelines.briefs.sheet import Sentence, Sheet
 from pipelines.store import LakeError
 from pipelines.store.names import Known, resolve
 
@@ -91,6 +91,14 @@ def _sheet(notes: Notes, settings: Settings, kind: str, numbers: Iterator[int]) 
         counter=tuple(weighed.counter(found, made)),
         falsifiers=tuple(refuted),
         record=tuple(falsifiers.told(notes, [claim.falsified for claim in made])),
-        unknown=(*data.unknown, *found.unknown),
+        unknown=(*found.unknown, *data.unknown, *_unscored(made, scores)),
         facts=tuple(notes.facts),
     )
+
+
+def _unscored(made: Sequence[claims.Claim], scores: Sequence[scored.Score]) -> Iterator[Sentence]:
+    """Say of which detectors that bear on claims nothing is measured."""
+    known = {score.detector for score in scores}
+    for claim in made:
+        if claim.detector and claim.detector not in known:
+            yield Sentence(f"precision of {claim.detector}: unscored")

@@ -192,15 +192,14 @@ def _liquidated(notes: Notes, found: Levels) -> None:
         found.sentences.append(Sentence(f"forced orders in the last hour: {said(count)}"))
         return
     total = notes.fact("liquidated", "liquidated in the last hour", Unit.NOTIONAL, query, "sum", asset=notes.quote, decimals=2)
-    sells = notes.about.rows(
-        "liquidations", '"end", CASE WHEN side < 0 THEN notional ELSE 0.0 END AS value, notional AS "of"', HOUR
-    )
+    forced = '"end", seq, CASE WHEN side < 0 THEN notional ELSE 0.0 END AS value, notional AS "of"'
+    sells = notes.about.rows("liquidations", forced, HOUR, order='"end", seq')
     share = notes.fact("liquidated_sells", "share of forced sales in it", Unit.SHARE, sells, "ratio", decimals=0)
     kept = notes.fact(
         "sampled",
         "share of forced orders of a sampled feed",
         Unit.SHARE,
-        notes.about.rows("liquidations", '"end", sampled AS value', HOUR),
+        notes.about.rows("liquidations", '"end", sampled AS value', HOUR, order='"end", seq'),
         "share",
     )
     found.other.update({"liquidated": total, "liquidated_sells": share})

@@ -104,10 +104,12 @@ def test_values_of_a_lake_whose_every_value_is_known(lake: Lake) -> None:
 def test_what_is_not_known_is_said_and_never_zero(lake: Lake) -> None:
     found = sheet(lake)
     assert words(found, "unknown") == [
-        "how far the flow has come: no rows of coverage in the last day",
         "order flow imbalance: not available",
         "spread: not available",
         "liquidations: none recorded in the last week, or no feed of them",
+        "how far the flow has come: no rows of coverage in the last day",
+        "precision of vpin_high: unscored",
+        "precision of rvol_spike: unscored",
     ]
     assert not any("spread" in line for line in words(found, "levels"))
 
