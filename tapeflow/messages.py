@@ -53,7 +53,8 @@ def line(messages: Messages) -> str:
         (messages.given_up, "given up today"),
         (messages.pending, "posts wait"),
     )
-    return " · ".join([f"messages {WAYS.get(messages.way, messages.way)}", *(f"{n:,} {what}" for n, what in counts if n)])
+    way = f"messages {WAYS.get(messages.way, messages.way)}"
+    return " · ".join([way, *(f"{n:,} {what}" for n, what in counts if n), *([messages.fault] if messages.fault else [])])
 
 
 def unsent(path: Path, after: int | None) -> tuple[int, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from dataflows.sender.outcome import Later, Outcome, Refused, Sent, of_error, of_exception, of_status
+from dataflows.sender.outcome import THREAD_GONE, Later, Outcome, Refused, Sent, of_error, of_exception, of_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,7 +100,7 @@ class Bot:
             pages = self._pages(self._web.conversations_history, **common)
         for page in pages:
             if not isinstance(page, dict):
-                return page
+                return None if page.why in THREAD_GONE else page
             for message in page.get("messages", ()):
                 if _is_named(message, name):
                     return Sent(where, message.get("ts"))

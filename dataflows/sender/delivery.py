@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dataflows.sender.bot import Bot
-from dataflows.sender.outcome import Later, Outcome, Refused, Sent
+from dataflows.sender.outcome import THREAD_GONE, Later, Outcome, Refused, Sent
 from dataflows.sender.webhook import CHANNEL, Webhook
 from pipelines.briefs import blocks
+from pipelines.briefs.outbox import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipelines.briefs.outbox import Outbox, Part, Thread
+    from pipelines.briefs.outbox import Outbox, Part
 
 SECOND_US = 1_000_000
 SPACING_US = 1_050_000
@@ -133,7 +134,12 @@ class Delivery:
         if now < self._channels_not_before.get(channel, 0):
             return False
         self._outbox.sending(part, channel, thread, repeat=repeat)
-        self._settle(part, channel, self._post(client, part._replace(repeat=repeat), channel, thread))
+        outcome = self._post(client, part._replace(repeat=repeat), channel, thread)
+        if isinstance(outcome, Refused) and outcome.why in THREAD_GONE and thread and not part.number:
+            self._outbox.lose(Thread(channel, thread))
+            self._outbox.later(part, 0, outcome.why, unknown=False)
+        else:
+            self._settle(part, channel, outcome)
         return True
 
     def _place(self, client: Bot, part: Part) -> tuple[str, str | None] | None:

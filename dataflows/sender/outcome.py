@@ -61,6 +61,7 @@ class Later(NamedTuple):
 
 
 Outcome = Sent | Refused | Later
+THREAD_GONE = ("thread_not_found", "message_not_found", "cannot_reply_to_message", "invalid_thread_ts")
 
 
 def of_error(error: str, needed: str = "") -> Refused | Later:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -64,8 +66,12 @@ def run(settings: Settings) -> int:
     Returns
     -------
     int
-        Exit status: 0.
+        Exit status: 0 stopped, 2 another sender is at work on the same data.
     """
+    lock = _locked(place(settings).parent)
+    if lock is None:
+        sys.stderr.write(f"another sender is at work on {settings.data}; two would send everything twice\n")
+        return 2
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -77,6 +83,7 @@ def run(settings: Settings) -> int:
                 stop.wait(POLL_S)
     finally:
         sender.close()
+        lock.close()
     log.info("stopped", pending=sender.waiting)
     return 0
 
@@ -87,6 +94,18 @@ class _Reading(NamedTuple):
     alerts: NewAlerts
     teller: Teller
     kept: dict[str, Any]
+
+
+def _locked(folder: Path) -> IO[str] | None:
+    """Take the lock that keeps a second sender off an outbox; it is held while the file is open, and ends with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "sender.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
 
 
 class Sender:

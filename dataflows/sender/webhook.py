@@ -32,4 +32,5 @@ class Webhook:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         if found := of_status(answer.status_code, headers.get("retry-after")):
             return found
-        return Sent(CHANNEL, None) if answer.status_code == 200 else of_error(answer.body.strip()[:100])
+        said = answer.body.strip()[:100]
+        return Sent(CHANNEL, None) if answer.status_code == 200 and not said.startswith("<") else of_error(said)

@@ -161,6 +161,13 @@ class Outbox:
         ).fetchone()
         return Thread(*row) if row else None
 
+    def lose(self, thread: Thread) -> None:
+        """Note that a thread is gone: somebody deleted the message that it hung on. What follows begins another."""
+        self._db.execute(
+            "UPDATE parts SET ts = NULL, thread = NULL WHERE number = 0 AND channel = ? AND (ts = ? OR thread = ?)",
+            (thread.channel, thread.ts, thread.ts),
+        )
+
     def ready(self) -> list[Part]:
         """Return what may be sent now, in order.
 

@@ -165,13 +165,22 @@ def test_killed_by_webhook_each_message_is_there_at_least_once(tmp_path: Path, s
     assert post.stop() == 0
 
 
+def test_a_second_sender_is_refused(tmp_path: Path, server: SlackServer) -> None:
+    post = Post(tmp_path, server)
+    wait_for((tmp_path / "status" / "sender.json").exists, "the first is at work")
+    command = [sys.executable, "-m", "tapeflow", "send"]
+    second = subprocess.run(command, cwd=ROOT, env=post.env, capture_output=True, timeout=60, check=False)
+    assert (second.returncode, b"another sender is at work" in second.stderr) == (2, True)
+    assert post.stop() == 0
+
+
 def test_all_that_goes_wrong_at_once(tmp_path: Path, server: SlackServer) -> None:
     post = Post(tmp_path, server)
     dice = random.Random(4)
     kinds = ["500", "429", "reset", "lost answer", "html", "late"]
     methods = ["chat.postMessage", "conversations.history", "conversations.replies", "files.completeUploadExternal"]
-    server.space.faults = [Fault(dice.choice(kinds), dice.choice(methods), seconds=0.3) for _ in range(14)]
-    post.messages(8)
+    server.space.faults = [Fault(dice.choice(kinds), dice.choice(methods), seconds=0.3) for _ in range(10)]
+    post.messages(6)
     post.wait_until_sent(120)
     assert_once_and_in_place(post)
     assert server.space.early == 0

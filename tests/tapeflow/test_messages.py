@@ -29,6 +29,10 @@ def test_what_the_sender_tells() -> None:
         ({}, "messages by bot token · 14 sent today"),
         ({"pending": 2, "given_up": 1}, "messages by bot token · 14 sent today · 1 given up today · 2 posts wait"),
         (
+            {"fault": "message a given up: msg_too_long"},
+            "messages by bot token · 14 sent today · message a given up: msg_too_long",
+        ),
+        (
             {"way": "none", "sent": 0, "no_channel": 3},
             "messages no Slack token or webhook: told in the terminal and kept in the lake · 3 told today",
         ),

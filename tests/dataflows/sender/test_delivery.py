@@ -137,6 +137,18 @@ def test_exactly_once_whatever_becomes_of_the_answer(desk: Desk, kind: str, name
     assert "repeat" not in shown(desk.space.named("b")[0])
 
 
+def test_a_thread_that_somebody_deleted_begins_anew(desk: Desk) -> None:
+    desk.put("a", episode="e", thread=("reply",))
+    desk.deliver()
+    desk.space.posts.clear()
+    desk.put("b", "next", episode="e", thread=("below",))
+    desk.space.faults = [Fault("reset")]
+    desk.deliver()
+    desk.put("c", "third", episode="e")
+    desk.deliver()
+    assert [post.get("thread_ts") for post in desk.space.posts] == [None, *[desk.space.posts[0]["ts"]] * 2]
+
+
 def test_a_lost_answer_to_a_chart(desk: Desk) -> None:
     desk.put("a", chart=PNG)
     desk.space.faults = [Fault("lost answer", "files.completeUploadExternal"), Fault("500", "files.getUploadURLExternal")]
@@ -303,6 +315,10 @@ def test_by_webhook_at_least_once_and_a_repeat_is_marked(desk: Desk) -> None:
     desk.space.faults = [Fault("lost answer", "webhook"), Fault("429", "webhook", seconds=0.05)]
     desk.deliver()
     assert ["may be a repeat" in shown(post) for post in desk.space.posts] == [False, False, True]
+    desk.put("c")
+    desk.space.faults = [Fault("html", "webhook")]
+    desk.deliver()
+    assert "may be a repeat" in shown(desk.space.posts.pop())
     assert ["id a" in shown(post) for post in desk.space.posts] == [True, False, True]
 
 
