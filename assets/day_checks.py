@@ -27,6 +27,10 @@ COMPARED = "bars"
 """The table that is held against the venue's klines."""
 
 
+UNFINISHED = "unfinished"
+"""Metadata of a check whose day failed: what is wrong is the run, which tells of itself."""
+
+
 def specs(tables: tuple[str, ...]) -> Iterator[dg.AssetCheckSpec]:
     """Yield the checks of the assets of finished days."""
     for name in tables:
@@ -42,6 +46,20 @@ def evaluations(lake: Lake, day: Day, name: str, seals: Seals) -> Iterator[dg.As
     yield _equals_live(day, name, seals)
     if name == COMPARED:
         yield _matches_venue(day, name, seals)
+
+
+def unfinished(day: Day, name: str, error: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield answers for one table of a day that failed; without any Dagster would say that the checks themselves had."""
+    for check in (*ABOUT, *(["matches_venue"] if name == COMPARED else [])):
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(name),
+            check_name=check,
+            partition=key_of(day),
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"the day was not finished, and what there is of it is as before: {error}",
+            metadata={UNFINISHED: True},
+        )
 
 
 def _sound(lake: Lake, day: Day, name: str, seals: Seals) -> dg.AssetCheckEvaluation:

@@ -11,6 +11,7 @@ import msgspec
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets import slack
+from assets.day_checks import UNFINISHED
 from assets.slack import Slack, plain
 
 HOUR_S = 3600.0
@@ -94,7 +95,7 @@ def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
         failed = {AssetCheckExecutionRecordStatus.FAILED}
         for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=failed):
             evaluation = record.evaluation
-            if evaluation is not None and record.create_timestamp > since:
+            if evaluation is not None and record.create_timestamp > since and UNFINISHED not in evaluation.metadata:
                 name = f"{key.asset_key.to_user_string()} {key.name}"
                 part = f" ({evaluation.partition})" if evaluation.partition else ""
                 where = f"{page}/assets/{'/'.join(key.asset_key.path)}?view=checks"

@@ -75,7 +75,9 @@ def history_assets(settings: Settings) -> dg.AssetsDefinition:
         for outcome in finish_all(at, days, ask, _tell(context)):
             outcomes.append(outcome)
             context.log.info("%s: %s %s", outcome.day, outcome.status, outcome.error)
-            if outcome.status != "failed" and (outcome.sealed or ask.force or key_of(outcome.day) not in known):
+            if outcome.status == "failed":
+                yield from (answer for name in SEALED for answer in day_checks.unfinished(outcome.day, name, outcome.error))
+            elif outcome.sealed or ask.force or key_of(outcome.day) not in known:
                 yield from events_of(at, outcome.day, outcome.sealed, seals_of(at.lake, outcome.day))
         if failed := [o for o in outcomes if o.status == "failed"]:
             raise _failure(failed, len(outcomes), ask)

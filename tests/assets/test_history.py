@@ -14,8 +14,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets import finishing, partitions, sealing
+from assets import day_checks, finishing, partitions, sealing
 from assets.archives import MissingError
+from assets.failures import failed_checks
 from assets.finishing import Ask, finish_all, retry
 from assets.history import ARCHIVES, SEALED, history_assets
 from assets.partitions import day_of, key_of
@@ -142,6 +143,26 @@ def test_of_ten_days_with_the_sixth_broken_nine_are_green(
     archive.asked = []
     assert launch(settings, instance, DAYS[4], DAYS[6]).success
     assert archive.asked == []
+
+
+def test_the_checks_of_a_day_that_failed_say_why(archive: Archive, settings: Settings, instance: dg.DagsterInstance) -> None:
+    """And are not told to Slack beside the run that failed."""
+    archive.broken = {DAYS[0]}
+    defs = dg.Definitions(assets=[history_assets(settings)], jobs=[sealing.finish_days], executor=dg.in_process_executor)
+    job = defs.resolve_job_def("finish_days")
+    assert not job.execute_in_process(instance=instance, partition_key=key_of(DAYS[0]), raise_on_error=False).success
+    keys = [spec.key for spec in day_checks.specs(SEALED)]
+    for key in keys:
+        (check,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+        assert (check.status.value, check.partition) == ("FAILED", key_of(DAYS[0])), key
+        assert check.evaluation
+        assert f"no file of {DAYS[0]}" in (check.evaluation.description or "")
+    assert list(failed_checks(instance, keys, 0.0, "")) == []
+    archive.broken = set()
+    assert job.execute_in_process(instance=instance, partition_key=key_of(DAYS[0])).success
+    for key in keys:
+        newest, _ = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+        assert newest.status.value == "SUCCEEDED", key
 
 
 def test_what_dagster_is_told_of_a_day(archive: Archive, settings: Settings, instance: dg.DagsterInstance) -> None:
