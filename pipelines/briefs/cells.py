@@ -113,7 +113,8 @@ def _value(value: Any) -> Value:
 def _places(value: Value, unit: Unit) -> int:
     if unit is Unit.NOTIONAL:
         return 2  # of thousands or millions
-    return min(decimals(value), PLACES) if isinstance(value, float) else 0
+    places = min(decimals(value), PLACES) if isinstance(value, float) and math.isfinite(value) else 0
+    return max(0, places - 2) if unit in {Unit.SHARE, Unit.PERCENTILE} else places
 
 
 def _asset(unit: Unit, symbol: str) -> str:

@@ -188,14 +188,15 @@ def _instruments(question: str, known: Sequence[Instrument]) -> tuple[tuple[Inst
             rest = rest[: mention.start] + " " * (mention.end - mention.start) + rest[mention.end :]
     bases = sorted({symbol.partition("-")[0] for _, symbol in known})
     symbols = sorted({symbol for _, symbol in known})
+    shouted = question.isupper() and len(question.split()) > 3
     unknown = []
     for word in re.findall(r"\w+(?:-\w+)*", rest):
         asset = NAMES.get(word.lower())
         if native := [one for one in known if one[1].removesuffix("-PERP").replace("-", "") == word.upper()]:
             found |= dict.fromkeys(native)
-        if native or not (asset or (_is_ticker(word) and not question.isupper())):
+        if native or not (asset or (_is_ticker(word) and not shouted)):
             continue
-        near = difflib.get_close_matches(asset or word, symbols if "-" in word else bases, 2, 0.5)
+        near = difflib.get_close_matches(asset or word, symbols if "-" in word else bases, 2, 0.75 if "-" in word else 0.5)
         unknown.append(f"{word}: " + (f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(bases[:10])}"))
     return tuple(found), tuple(dict.fromkeys(unknown))
 
