@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 import polars as pl
+import structlog
 
 from assets import language, slack
-from pipelines.briefs import collect, falsifiers, keep, outbox, render
+from pipelines.briefs import chart, collect, falsifiers, keep, outbox, render
 from pipelines.briefs.agents import running
 from pipelines.briefs.budget import Spent
 from pipelines.briefs.draft import Draft
@@ -23,6 +24,8 @@ NAME = "analyst"
 HEADLINES = {"daily": dt.timedelta(days=1)}
 """How far back the headlines of a brief reach; of others an hour."""
 MOST_HEADLINES = 8
+
+log = structlog.get_logger(__name__)
 
 
 class Written(NamedTuple):
@@ -80,7 +83,7 @@ def _write(
     keep.keep(lake, brief)
     wanted, reason = _is_wanted(settings, brief)
     if wanted:
-        reason = _put(settings, brief, reason)
+        reason = _put(settings, brief, reason, picture(lake, brief))
     return Written(brief, wanted, reason, judged, sum(not sheet.sufficient for sheet in sheets))
 
 
@@ -129,7 +132,18 @@ def _is_wanted(settings: Settings, brief: Brief) -> tuple[bool, str]:
     return False, "nothing changed since the last brief of its kind"
 
 
-def _put(settings: Settings, brief: Brief, reason: str) -> str:
+def picture(lake: Lake, brief: Brief) -> bytes:
+    """Return a chart of the instrument of an episode, which only a bot can send; none for a watchlist."""
+    if brief.episode is None or not slack.from_environment().token:
+        return b""
+    try:
+        return chart.chart(lake, brief.venue, brief.symbol, brief.at)
+    except Exception as error:  # noqa: BLE001 - a brief without a picture is better than none
+        log.warning("no chart", why=f"{type(error).__name__}: {error}".splitlines()[0])
+        return b""
+
+
+def _put(settings: Settings, brief: Brief, reason: str, drawn: bytes) -> str:
     """Put a brief into the outbox, once; return what becomes of it."""
     box = outbox.Outbox(outbox.place(settings))
     try:
@@ -140,6 +154,8 @@ def _put(settings: Settings, brief: Brief, reason: str) -> str:
                 thread=(brief.thread,) if brief.thread else (),
                 episode=brief.episode,
                 severity=_severity(box, brief),
+                chart=drawn,
+                chart_alt=chart.described(brief.symbol) if drawn else "",
                 made_us=time.time_ns() // 1000,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from assets import briefs
 from assets.briefs import BriefConfig, brief_assets, key
-from pipelines.briefs import collect, outbox, render
+from pipelines.briefs import chart, collect, outbox, render
 from pipelines.briefs.agents.running import standing
 from pipelines.briefs.sheet import Brief
 from pipelines.market import TABLES
@@ -128,6 +129,27 @@ def test_an_elevated_brief_is_a_reply_in_its_episode(instance: dg.DagsterInstanc
     assert [episode for _, episode in put_so_far()] == ["e1"]
     (row,) = lake.table("briefs").collect().to_dicts()
     assert (row["symbol"], row["venue"], row["episode"], row["ts"]) == ("BTC-USDT", "demo", "e1", minute(240))
+
+
+@pytest.mark.usefixtures("lake")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_bot_is_given_a_chart_and_a_chart_that_fails_stops_no_brief(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    def drawn(*_: object) -> bytes:
+        if fails:
+            raise ZeroDivisionError("by hand")
+        return b"PNG"
+
+    monkeypatch.setattr(chart, "chart", drawn)
+    for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL"):
+        monkeypatch.setenv(name, "x")
+    asked: dict[str, Any] = {"instruments": ["demo/BTC-USDT"], "episode": "e1"}
+    figures = told(materialize(instance, "elevated", **asked), "elevated")
+    assert figures["why_sent_or_not"] == "reply in the thread of its episode; in the outbox"
+    with sqlite3.connect(outbox.place(load())) as db:
+        found = db.execute("SELECT image FROM parts WHERE kind = 'chart'").fetchall()
+    assert found == ([] if fails else [(b"PNG",)])
 
 
 def test_an_elevated_brief_of_nobody_is_not_made(instance: dg.DagsterInstance, lake: Lake) -> None:
