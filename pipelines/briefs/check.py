@@ -38,6 +38,7 @@ _GLUE: Final = frozenset(
 )
 """Words that may stand around a sheet's sentence without touching what it says."""
 _TOUCHING: Final = re.compile(r"(?<![\s(])\{|\}(?![\s.,;:)?]|$)|\}[.,;:]\{")
+_LETTERS: Final = str.maketrans("0123456789", "abcdefghij")
 _ANY: Final = frozenset(("", "all"))
 
 
@@ -80,12 +81,19 @@ def verify(text: str, facts: Mapping[str, Fact], quoted: Sequence[str] = ()) -> 
     text = re.sub(r"\[F\d+\]|\btapeflow fact F\d+(?: --brief [0-9a-f]+)?", " ", text)
     for word in sorted({shown(f) for f in facts.values() if isinstance(f.value, str)} - {""}, key=len, reverse=True):
         text = text.replace(word, " ")
-    for mention in reversed(Names((f.venue, f.symbol) for f in facts.values()).mentions(text)):
-        text = f"{text[: mention.start]} {text[mention.end :]}"
-    assets = {fact.asset for fact in facts.values()} - {""}
-    known = {number.key for fact in facts.values() for number in numbers(shown(fact), assets)}
-    known |= {number.key for fact in facts.values() for number in numbers(f"{fact.as_of:%Y-%m-%d %H:%M} UTC")}
-    return [f"no fact is shown as {n.text!r}" for n in numbers(text, assets) if n.key not in known]
+    names = Names((fact.venue, fact.symbol) for fact in facts.values())
+    assets = {_lettered(fact.asset, names) for fact in facts.values() if fact.asset}
+    known = {n.key for fact in facts.values() for n in numbers(_lettered(shown(fact), names), assets)}
+    known |= {n.key for fact in facts.values() for n in numbers(f"{fact.as_of:%Y-%m-%d %H:%M} UTC")}
+    found = numbers(_lettered(text, names), assets)
+    return [f"no fact is shown as {n.text!r}" for n in found if n.key not in known]
+
+
+def _lettered(text: str, names: Names) -> str:
+    """Return text in which no name of an instrument can be taken for a number, like 1000PEPE or ONE."""
+    for mention in reversed(names.mentions(text)):
+        text = f"{text[: mention.start]}Q{text[mention.start : mention.end].translate(_LETTERS)}{text[mention.end :]}"
+    return text
 
 
 def _known(text: str, facts: Mapping[str, Fact]) -> str:
@@ -157,7 +165,7 @@ def _subjects(tokens: Sequence[Token], under: frozenset[Instrument], grounds: Gr
             yield "it does not say which instrument it speaks of"
             return
         if not of & subject:
-            yield f"{token.text} is not of {' '.join(sorted(next(iter(subject)), reverse=True))}"
+            yield f"{token.text} is not of {' '.join(min(subject)[::-1])}"
 
 
 def _owner(token: Token) -> frozenset[Instrument] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -19,8 +20,8 @@ WORD: Final = r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?(?:-[A-Za-z]+)*"
 _TOKEN: Final = re.compile(
     rf"(?P<fact>{PLACEHOLDER.pattern})|(?P<word>{WORD})|(?P<mark>->|[.,;:()?\u2192\u2013\u2014-])|(?P<space> )"
 )
-_BEFORE: Final = r"(?:^|(?<=[\s:(,;-]))"
-_BEHIND: Final = r"(?=$|[\s.,;:)])"
+_BEFORE: Final = re.compile(r"(?:^|[\s:(,;-])$")
+_BEHIND: Final = re.compile(r"$|[\s.,;:)]")
 
 
 class Kind(enum.Enum):
@@ -122,10 +123,13 @@ class Grounds:
     def _sentences(self, line: str) -> Iterator[tuple[int, int, Token]]:
         for one, said in self._said.items():
             for text in said:
-                first = re.escape(text[0])
-                pattern = rf"{_BEFORE}(?:{first}|{first.upper()}){re.escape(text[1:])}{_BEHIND}"
-                for m in re.finditer(pattern, line):
-                    yield m.start(), m.end(), Token(Kind.SAID, m[0], about=frozenset({one}))
+                at = line.find(text[1:])
+                while at >= 0:
+                    begin, end = at - 1, at - 1 + len(text)
+                    alike = begin >= 0 and line[begin] in {text[0], text[0].upper()}
+                    if alike and _BEFORE.search(line[:begin]) and _BEHIND.match(line, end):
+                        yield begin, end, Token(Kind.SAID, line[begin:end], about=frozenset({one}))
+                    at = line.find(text[1:], at + 1)
 
     def _words_of_facts(self) -> dict[str, frozenset[str]]:
         words = {name: set(_words(fact.label)) for name, fact in self.facts.items()}
@@ -152,6 +156,7 @@ def sentences(sheet: Sheet) -> list[str]:
     return sorted((text for text in texts if text), key=lambda text: (-len(text), text))
 
 
-def _words(text: str) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def _words(text: str) -> tuple[str, ...]:
     plain = re.sub(r"[_/]", " ", PLACEHOLDER.sub(" ", text))
-    return [part.lower() for word in re.findall(WORD, plain) for part in (word, *word.split("-"))]
+    return tuple(part.lower() for word in re.findall(WORD, plain) for part in (word, *word.split("-")))

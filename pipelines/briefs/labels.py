@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -27,6 +28,7 @@ _LONG: Final = 3
 """Letters up to which an s belongs to the word."""
 
 
+@functools.lru_cache(maxsize=4096)
 def content(label: str) -> frozenset[str]:
     """Return the words of a label that tell it from others."""
     return stems(label) - _GENERAL

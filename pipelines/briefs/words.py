@@ -16,7 +16,7 @@ PLACEHOLDER: Final = re.compile(r"\{(F[1-9][0-9]{0,5})\}")
 WORD_SHOWN: Final = 160
 """Characters of a word or title that are shown."""
 PERCENTILE: Final = "percentile "
-_SCALES: Final = (("bn", 9), ("M", 6), ("k", 3), ("", 0))
+_SCALES: Final = (("", 0), ("k", 3), ("M", 6), ("bn", 9))
 _EXACT: Final = Context(prec=1200)  # of any float: a double has at most 767 digits that matter
 _PARTS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 
@@ -112,10 +112,8 @@ def _digits(value: Decimal, fact: Fact) -> str:
 
 
 def _scale(value: Decimal, decimals: int) -> tuple[str, int]:
-    """Return the largest scale in which the rounded number is at least 1."""
-    return next(
-        (name, scale) for name, scale in _SCALES if not scale or abs(rounded(value.scaleb(-scale, _EXACT), decimals)) >= 1
-    )
+    """Return the first scale in which the rounded number is below 1000, or else the last."""
+    return next((scale for scale in _SCALES if abs(rounded(value.scaleb(-scale[1], _EXACT), decimals)) < 1000), _SCALES[-1])
 
 
 def _duration(value: Decimal, fact: Fact) -> str:
