@@ -31,8 +31,8 @@ BRIEF: Final = f"""\
 You word a short brief on crypto markets from facts. The user message is JSON: for each instrument a sheet with facts and
 with the sentences of a template that already say everything.
 {PLACEHOLDERS}
-`head`: at most twelve short lines; the first says the state of the data and what changed; then what matters most, a line
-an instrument. `thread`: the rest, line by line, each under its instrument: levels, what changed, evidence, counter-evidence,
+`head`: at most eleven short lines, what matters most, a line an instrument; above them stands a line, written already, with
+the time, the state of the data and what changed. `thread`: the rest, line by line, each under its instrument: levels, what changed, evidence, counter-evidence,
 confidence and why, what would falsify it, what is not known. Say nothing that the sheets do not say; leave out nothing
 that a sheet says about what is missing or not known."""
 
