@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.briefs import changes, claims, falsifiers, levels, scored, state, weighed
+from pipelines.briefs import changes, claims, falsifiers, held, levels, scored, state, weighed
 from pipelines.briefs.notes import Notes
 from pipelines.briefs.queries import DAY, day
 from pipelines.briefs.reading import Reader, moment
@@ -38,6 +38,7 @@ def collect(
         Number of the first fact.
     """
     reader = Reader(lake, at)
+    held.hold(reader, instruments, settings)
     facts, made = itertools.count(first), itertools.count(1)
     return [_sheet(Notes(reader, venue, symbol, facts), settings, kind, made) for venue, symbol in instruments]
 

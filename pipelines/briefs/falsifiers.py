@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.briefs.fact import Unit
 from pipelines.briefs.measure import measured
 from pipelines.briefs.notes import Notes, said
+from pipelines.briefs.queries import MONTH, day
 from pipelines.briefs.reading import Reader, moment, text
 from pipelines.briefs.sheet import Sentence
 from pipelines.market import TABLES
@@ -35,9 +36,9 @@ class Record(NamedTuple):
 
 
 def as_of(at: dt.datetime) -> str:
-    """Return the SQL of all claims as they stood at a time."""
+    """Return the SQL of the claims of the last three months as they stood at a time."""
     return (
-        f"SELECT * FROM falsifiers_history WHERE as_of <= {moment(at)} AND ts <= {moment(at)}"
+        f"SELECT * FROM falsifiers_history WHERE date >= {day(at - 3 * MONTH)} AND as_of <= {moment(at)} AND ts <= {moment(at)}"
         " QUALIFY row_number() OVER (PARTITION BY brief, falsifier ORDER BY as_of DESC, outcome) = 1"
     )
 

@@ -40,6 +40,7 @@ class Reader:
         self._lake = lake
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._attached: set[str] = set()
+        self._held: dict[str, str] = {}
         self._seen: dict[str, pl.DataFrame] = {}
 
     def rows(self, query: str) -> pl.DataFrame:
@@ -53,6 +54,13 @@ class Reader:
         if query not in self._seen:
             self._seen[query] = self._rows(query)
         return self._seen[query]
+
+    def hold(self, table: str, query: str) -> None:
+        """Read a part of a table once: queries that stay within it open no file again, and find what they would find.
+
+        `table` is read under the name that queries use, `<name>_history` of tables that are written again.
+        """
+        self._held[table] = query
 
     def _rows(self, query: str) -> pl.DataFrame:
         for attempt in range(TRIES):
@@ -74,4 +82,7 @@ class Reader:
             if table.name not in self._attached:
                 self._lake.attach(self._connection, table)
                 self._attached.add(table.name)
+                for name in {table.name, f"{table.name}_history"} & self._held.keys():
+                    self._connection.execute(f"CREATE TABLE {name}_held AS {self._held[name]}")
+                    self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_held")
         return self._connection

@@ -127,15 +127,25 @@ def test_a_sentence_has_no_digit_of_its_own_and_every_fact_it_names_is_there(lak
         assert not any(map(str.isdigit, bare)), text
 
 
-def test_every_fact_is_given_again_by_its_query(lake: Lake) -> None:
-    found = sheet(lake)
-    reader = Reader(Lake(lake.root), AT)
+def assert_given_again(lake: Lake, found: Sheet) -> None:
+    """Each fact's own query gives its rows, with nothing held in memory."""
+    reader = Reader(Lake(lake.root), found.at)
     assert [f.id for f in found.facts] == [f"F{k}" for k in range(1, len(found.facts) + 1)]
     assert len({f.name for f in found.facts}) == len(found.facts)
     for fact in found.facts:
         if fact.measure != SETTING:
             rows = reader.rows(fact.query)
             assert (measured(rows, fact.measure), digest(rows), rows.height) == (fact.value, fact.rows_digest, fact.n), fact.name
+
+
+def test_every_fact_is_given_again_by_its_query(lake: Lake, days: Lake) -> None:
+    assert_given_again(lake, sheet(lake))
+    at = dt.datetime.fromtimestamp(tapes.DAY / 1e6, dt.UTC) + dt.timedelta(hours=43.21)
+    assert_given_again(days, sheet(days, at, RANDOM_SETTINGS, RANDOM))
+
+
+def test_a_lake_in_an_object_store_gives_the_same_bytes(lake: Lake) -> None:
+    assert msgspec.json.encode(sheet(Lake(f"file://{lake.root}"))) == msgspec.json.encode(sheet(lake))
 
 
 def test_claims_rest_on_two_numbers_and_name_what_refutes_them(lake: Lake) -> None:
