@@ -32,10 +32,10 @@ from pipelines.store.names import bounds
 REQUESTS: Final = 8
 CALLS: Final = 10
 """Of tools, in one question."""
-SENT: Final = 60_000
+SENT: Final = 80_000
 """Tokens that one question may send, all requests together."""
 ROWS: Final = 40
-CHARACTERS: Final = 8_000
+CHARACTERS: Final = 12_000
 """Of what one tool answers."""
 LIMITS: Final = sandbox.Limits(seconds=8.0, rows=ROWS)
 TIMES: Final = 3

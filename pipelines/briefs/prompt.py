@@ -32,9 +32,9 @@ You word a short brief on crypto markets from facts. The user message is JSON: f
 with the sentences of a template that already say everything.
 {PLACEHOLDERS}
 `head`: at most eleven short lines, what matters most, a line an instrument; above them stands a line, written already, with
-the time, the state of the data and what changed. `thread`: the rest, line by line, each under its instrument: levels, what changed, evidence, counter-evidence,
-confidence and why, what would falsify it, what is not known. Say nothing that the sheets do not say; leave out nothing
-that a sheet says about what is missing or not known."""
+the time, the state of the data and what changed. `thread`: the rest, line by line, each under its instrument: levels, what
+changed, evidence. What speaks against it, confidence, what would falsify it and what is not known are written already, below.
+Say nothing that the sheets do not say."""
 
 ASK: Final = f"""\
 You answer a question on crypto markets from a lake of recorded trades. The user message is JSON: the question, the time it is
@@ -59,12 +59,7 @@ def brief(kind: str, sheets: Sequence[Sheet], headlines: Sequence[str] = ()) -> 
 def question(asked: str, at: dt.datetime, sheets: Sequence[Sheet]) -> str:
     """Return the user message for a question: the question as a quotation, and what a rule has found for it."""
     found = [_sheet(sheet) for sheet in sheets]
-    return _json({"question_quoted": asked, "asked_at": f"{at:%Y-%m-%d %H:%M} UTC", "found": found})
-
-
-def facts(given: Sequence[Fact]) -> list[dict[str, Any]]:
-    """Return facts as a model is shown them."""
-    return [_fact(fact) for fact in given]
+    return _json({"question_quoted": asked, "asked_at": _clock(at), "found": found})
 
 
 def _sheet(sheet: Sheet) -> dict[str, Any]:
@@ -72,7 +67,8 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
         "venue": sheet.venue,
         "symbol": sheet.symbol,
         "enough_is_known": sheet.sufficient,
-        "facts": facts(sheet.facts),
+        "as_of": _clock(sheet.at),
+        "facts": {fact.id: _fact(fact, sheet.at) for fact in sheet.facts},
     }
     for part in _PARTS:
         sentences: tuple[Sentence, ...] = getattr(sheet, part)
@@ -87,14 +83,15 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
     return told
 
 
-def _fact(fact: Fact) -> dict[str, Any]:
-    told = {"id": fact.id, "symbol": fact.symbol, "label": fact.label, "value": shown(fact), "unit": fact.unit.value}
-    told["as_of"] = f"{fact.as_of:%Y-%m-%d %H:%M} UTC"
-    if fact.span:
-        told["span"] = fact.span
-    if fact.n:
-        told["n"] = str(fact.n)
-    return told
+def _fact(fact: Fact, at: dt.datetime) -> str:
+    """Return a fact as label and value with its unit; its span and rows, and its time where that is not the sheet's."""
+    more = [fact.span, f"n {fact.n}" if fact.n > 1 else "", f"as of {_clock(fact.as_of)}" if fact.as_of != at else ""]
+    beside = ", ".join(part for part in more if part)
+    return f"{fact.label}: {shown(fact)}" + (f" ({beside})" if beside else "")
+
+
+def _clock(time: dt.datetime) -> str:
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _json(value: Any) -> str:
