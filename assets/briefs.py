@@ -12,6 +12,7 @@ from assets.analyst import Written
 from assets.research import NO_LAKE, Clock, nothing, utc
 from pipelines.briefs import words
 from pipelines.briefs.fact import Fact, Unit
+from pipelines.briefs.sheet import Brief
 from pipelines.settings import Settings
 from pipelines.store import upkeep
 from pipelines.store.lake import Lake
@@ -109,24 +110,25 @@ def metadata(written: Written) -> dict[str, Any]:
     levels = [fact for fact in brief.facts if fact.unit is Unit.PERCENTILE and isinstance(fact.value, float)]
     drawn = sorted(levels, key=lambda fact: -float(fact.value or 0))[:DRAWN]  # type: ignore[arg-type]  # floats, by the line above
     return {
+        "first_line": brief.head.partition("\n")[0],
         "head": dg.MetadataValue.md(fenced(brief.head)),
         "thread": dg.MetadataValue.md(fenced(brief.thread)),
-        "facts": facts_table(brief.facts),
+        "sent": written.sent,
+        "why_sent_or_not": written.reason,
+        "changed": brief.changed,
+        "writer": brief.writer,
+        **({"why_the_template_wrote": brief.why} if brief.why else {}),
+        **({"plot": pictures.markdown(_plot(drawn))} if drawn else {}),
         "facts_count": len(brief.facts),
         "not_available": sum(fact.value is None for fact in brief.facts),
         "falsifiers": len(brief.falsifiers),
         "claims_judged": written.judged,
         "instruments_without_enough_data": written.insufficient,
-        "changed": brief.changed,
-        "sent": written.sent,
-        "why_sent_or_not": written.reason,
-        "writer": brief.writer,
-        **({"why_the_template_wrote": brief.why} if brief.why else {}),
         **({"episode": brief.episode} if brief.episode else {}),
         "brief": brief.id,
         "digest": brief.digest,
         "at": dg.MetadataValue.timestamp(brief.at),
-        **({"plot": pictures.markdown(_plot(drawn))} if drawn else {}),
+        "facts": facts_table(brief),
     }
 
 
@@ -147,24 +149,24 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def facts_table(facts: tuple[Fact, ...]) -> dg.TableMetadataValue:
-    """Return the first facts; all are in table `facts`."""
+def facts_table(brief: Brief) -> dg.TableMetadataValue:
+    """Return the first facts; all are in table `facts`, with their queries."""
+    several = len({(fact.venue, fact.symbol) for fact in brief.facts}) > 1
     rows = [
         dg.TableRecord(
             {
                 "fact": fact.id,
-                "instrument": f"{fact.symbol} {fact.venue}",
-                "what": f"{fact.label} {fact.span}".strip(),
+                "what": f"{fact.symbol} {fact.label}" if several else fact.label,
                 "shown": words.shown(fact),
-                "n": fact.n,
-                "as of": f"{fact.as_of:%F %T}",
+                "rows": fact.n,
                 "sealed": "yes" if fact.sealed else "no",
             }
         )
-        for fact in facts[:FACTS_SHOWN]
+        for fact in brief.facts[:FACTS_SHOWN]
     ]
-    names = ("fact", "instrument", "what", "shown", "n", "as of", "sealed")
-    columns = [dg.TableColumn(name, "int" if name == "n" else "string") for name in names]
+    columns = [
+        dg.TableColumn(name, "int" if name == "rows" else "string") for name in ("fact", "what", "shown", "rows", "sealed")
+    ]
     return dg.MetadataValue.table(rows, dg.TableSchema(columns))
 
 

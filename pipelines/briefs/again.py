@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipelines.store.lake import Lake
 
 _DATES: Final = re.compile(r"date BETWEEN DATE '([0-9-]{10})' AND DATE '([0-9-]{10})'")
+READING: Final = dt.timedelta(minutes=2)
+"""A brief is kept at most so long after its rows were read: what was committed meanwhile is newer than what it read."""
 NAMED: Final = 5
 """Dates or writers that are named one by one; of more it says how many there are."""
 
@@ -77,7 +79,7 @@ def _span(fact: Fact) -> tuple[str, str]:
 
 
 def _written(lake: Lake, brief: str, fact: Fact) -> dt.datetime:
-    """Return when the brief was written, by the name of its file; where that does not tell, the time it speaks of."""
+    """Return from when on rows are newer than the brief: by the name of its file, else the time it speaks of."""
     day = f"{fact.as_of.astimezone(dt.UTC):%Y-%m-%d}"
     reader = Reader(lake, fact.as_of)
     known = reader.rows(f"SELECT 1 FROM facts WHERE brief = {text(brief)} AND date = DATE '{day}' LIMIT 1").height
@@ -87,7 +89,7 @@ def _written(lake: Lake, brief: str, fact: Fact) -> dt.datetime:
         if known and f.date == day and f.venue == fact.venue and writer_of(f.path) == WRITER
     ]
     later = [t for t in times if t // 1000 >= int(fact.as_of.timestamp() * 1_000_000)]
-    return dt.datetime.fromtimestamp(min(later) / 1e9, dt.UTC) if later else fact.as_of
+    return max(fact.as_of, dt.datetime.fromtimestamp(min(later) / 1e9, dt.UTC) - READING) if later else fact.as_of
 
 
 def _sealed(reader: Reader, fact: Fact, written: dt.datetime) -> list[str]:
