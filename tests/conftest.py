@@ -17,6 +17,15 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 os.environ |= dict.fromkeys(("SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL"), "")  # what is made up here is nobody's news
 
 
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty folder, with no settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TAPEFLOW_CONFIG", "TAPEFLOW_RULES"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests marked `real` where the recordings are absent."""
     if SHARED.is_dir():

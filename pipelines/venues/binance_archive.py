@@ -43,12 +43,6 @@ def layout_of(first_line: bytes) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.fits(line)), None)
 
 
-def archive_kind(first_line: bytes) -> Tape | None:
-    """Return the tape of an archive by its first line: `agg`, `fill`, or None if it is no archive of trades."""
-    layout = layout_of(first_line)
-    return layout.tape if layout else None
-
-
 def files(market: Literal["spot", "usdm", "coinm"], native: str, date: dt.date, tape: Tape) -> list[ArchiveFile]:
     """Return the file of a UTC date and that of its month."""
     return _files(market, f"{_KINDS[tape]}/{native}/{native}-{_KINDS[tape]}", date)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
@@ -29,12 +28,15 @@ class Run(NamedTuple):
         Of table `runs`.
     tags, events, checks : list of dict
         Rows of `run_tags`, and of `event_logs` and `asset_check_executions` that the index keeps of it.
+    database : bytes
+        Its own.
     """
 
     row: Row
     tags: list[Row]
     events: list[Row]
     checks: list[Row]
+    database: bytes
 
 
 class Reports(NamedTuple):
@@ -59,7 +61,8 @@ class Home:
         with _opened(self.root / "history" / "runs.db") as runs, _opened(self.events("index")) as index:
             (row,) = _rows(runs, "runs", "run_id = ?", run)
             tags = _rows(runs, "run_tags", "run_id = ?", run)
-            return Run(row, tags, *(_rows(index, table, "run_id = ?", run) for table in ("event_logs", "asset_check_executions")))
+            events, checks = (_rows(index, table, "run_id = ?", run) for table in ("event_logs", "asset_check_executions"))
+            return Run(row, tags, events, checks, self.events(run).read_bytes())
 
     def reports(self, events: Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation]) -> Reports:
         """Report events as the daemon does for a sensor; return their rows, for copies."""
@@ -93,7 +96,7 @@ class Home:
         """Write copies of a run, launched at these times."""
         old, names = run.row["run_id"], [str(uuid.uuid4()) for _ in times]
         for name in names:
-            shutil.copy(self.events(old), self.events(name))
+            self.events(name).write_bytes(run.database)
         changes = [
             {
                 "run_id": name,

@@ -17,18 +17,14 @@ from pipelines.store.lake import Lake
 from tests.pipelines.learned_samples import market
 from tests.tapeflow.test_learn import stored
 
+pytestmark = pytest.mark.usefixtures("place")
+
 NOW = dt.datetime(2023, 11, 27, 4, 30, tzinfo=dt.UTC)
 """The rows are of 2023-11-15 to 26."""
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-
-
 @pytest.fixture
-def filled() -> None:
+def filled(place: Path) -> None:
     lake = Lake(load().lake_root)
     lake.create()
     features, bars = market(1, 12, venue="okx")

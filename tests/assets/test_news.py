@@ -13,13 +13,9 @@ from pipelines.settings import load
 from pipelines.store.lake import Lake
 from tests.pipelines.store.samples import moment, put, rows
 
+pytestmark = pytest.mark.usefixtures("place")
+
 NOW = moment(8 * 3600)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
 
 
 def materialize() -> dg.ExecuteInProcessResult:

@@ -21,17 +21,13 @@ from pipelines.store.lake import Lake
 from tests.pipelines.research.legs import walks
 from tests.pipelines.store.samples import DAY, moment, put, rows
 
+pytestmark = pytest.mark.usefixtures("place")
+
 NOON = moment(12.5 * 3600)
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-
-
 @pytest.fixture
-def lake() -> Lake:
+def lake(place: Path) -> Lake:
     made = Lake(load().lake_root)
     made.create()
     return made

@@ -15,11 +15,7 @@ from pipelines.settings import Kernels, SettingsError, load
 from tapeflow.template import template
 from tests.pipelines.learned_samples import MODEL
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def said(model: str) -> Model | None:

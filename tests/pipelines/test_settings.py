@@ -10,13 +10,7 @@ from pipelines.market import TABLES
 from pipelines.retention_settings import Retention
 from pipelines.settings import Settings, SettingsError, load, secret
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Read settings from an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def faults(text: str) -> list[str]:

@@ -14,13 +14,7 @@ from pipelines.settings import VENUES, load
 from tapeflow.cli import main
 from tapeflow.template import template
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run in an empty folder, with no settings from outside."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def uncommented(text: str) -> str:

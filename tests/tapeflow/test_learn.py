@@ -17,6 +17,8 @@ from tapeflow.cli import main
 from tests.pipelines.learned_samples import market
 from tests.pipelines.store.samples import put
 
+pytestmark = pytest.mark.usefixtures("place")
+
 LAST = "2023-11-17"
 
 
@@ -38,12 +40,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> str:
         stored(TABLES["features"], features, lake)
         stored(TABLES["bars"], bars, lake)
     return str(lake.root)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:

@@ -21,16 +21,10 @@ from pipelines.store.segment import Record, segments
 from tapeflow.cli import main
 from tests.pipelines.store.samples import put, rows
 
+pytestmark = pytest.mark.usefixtures("place")
+
 TODAY = dt.datetime.now(dt.UTC).date()
 OLD = TODAY - dt.timedelta(200)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run in an empty folder, with no settings from outside."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-    return tmp_path
 
 
 @pytest.fixture

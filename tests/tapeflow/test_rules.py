@@ -15,6 +15,8 @@ from pipelines.store.lake import Lake
 from tapeflow.cli import main
 from tests.pipelines.test_jobs import archive, job
 
+pytestmark = pytest.mark.usefixtures("place")
+
 DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
 RULES = """\
 rules:
@@ -22,14 +24,6 @@ rules:
 - {name: nothing, symbol: ZZZ-USDT, when: close > 1}
 - {name: jumps, symbol: AAA-USDT-PERP, when: abs(jump_z_1d) > 1 or close / 0 > 1}
 """
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("TAPEFLOW_CONFIG", "TAPEFLOW_RULES"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
