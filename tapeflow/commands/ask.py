@@ -46,7 +46,9 @@ def ask(
     queries: list[str] = []
     if chosen.briefs.model.protocol:
         from assets.asking import ask as by_model
+        from tapeflow import logs
 
+        logs.configure("error")  # what went wrong is part of the answer
         worded = by_model(opened, question, found, chosen)
         why = worded.why
         if worded.lines:
