@@ -428,3 +428,36 @@ def test_the_command_exits_with_1_when_something_is_wrong(
     house.write("flow", house.flow, age=31)
     assert main(["status", "--json"]) == 1
     assert "flow is hung" in capsys.readouterr().out
+
+
+def test_the_sender_is_told_of_where_it_runs(house: House) -> None:
+    assert house.gather().messages is None
+    sender = {
+        "pid": os.getpid(),
+        "at": 0,
+        "way": "bot",
+        "pending": 3,
+        "oldest_s": 90.0,
+        "sent": 7,
+        "fault": "HTTP 500; is tried again",
+    }
+    house.write("sender", sender)
+    house.up["children"].append(house.child("sender"))
+    house.write("up", house.up)
+    found = house.gather()
+    assert [p.name for p in found.processes] == ["recorder", "flow", "sender"]
+    assert found.messages
+    assert (found.messages.way, found.messages.sent) == ("bot", 7)
+    assert faults(found) == ["3 posts wait for Slack, the first for 90.0 s: HTTP 500; is tried again"]
+    house.write("sender", sender, age=31)
+    found = house.gather()
+    assert faults(found) == [f"sender is hung (process {os.getpid()})"]
+    assert found.messages is None
+
+
+def test_a_sender_without_supervisor_is_told_of_while_it_lives(house: House) -> None:
+    house.write("up", house.up, age=31)
+    house.write("sender", {"pid": os.getpid(), "way": "none"})
+    assert [p.name for p in house.gather().processes] == ["recorder", "flow", "sender"]
+    house.write("sender", {"pid": GONE, "way": "none"})
+    assert [p.name for p in house.gather().processes] == ["recorder", "flow"]
