@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
 
 REACH = 31
 """Earlier dates that may be read."""
+_READ: Final = {
+    "seals": ("ts", "volume", "notional", "as_of", "whole"),
+    "bars": (
+        *("date", "ts", "end", "first_id", "high", "low", "close", "volume", "buy_volume", "notional"),
+        *("trades", "imbalance", "quality", "partial"),
+    ),
+    "vpin": (
+        *("date", "ts", "end", "bucket", "bucket_volume", "buy_volume", "squares", "spans_gap", "vpin_flag", "pct"),
+        "partial",
+    ),
+    "features": ("ts", *standing.COLUMNS),
+}
+"""Columns of these tables that anything here reads: of symbols that are planted together all are read at once."""
 
 
 class Seeds:
@@ -95,21 +109,28 @@ class Seeds:
 
         if where.get("symbol") not in self.together or table == "trades":
             return self._scan(table, where | equal).select(columns)
-        key = (table, columns, *sorted(equal.items()))
+        here = {name: value for name, value in equal.items() if name != "partial"}
+        key = (table, *sorted(here.items()))
         if key not in self._held:
-            frame = self._scan(table, {"venue": where["venue"], **equal}).filter(pl.col("symbol").is_in(self.together))
-            self._held[key] = frame.select("symbol", *columns).collect()
-        return self._held[key].lazy().filter(pl.col("symbol") == where["symbol"]).select(columns)
+            frame = self._scan(table, {"venue": where["venue"], **here}).filter(pl.col("symbol").is_in(self.together))
+            self._held[key] = frame.select("symbol", *_READ[table]).collect()
+        rows = self._held[key].lazy().filter(pl.col("symbol") == where["symbol"])
+        return (rows.filter(pl.col("partial") == equal["partial"]) if "partial" in equal else rows).select(columns)
 
     def _scan(self, table: str, equal: dict[str, Any]) -> pl.LazyFrame:
         """Return the rows of the dates within reach in which columns have these values."""
         import polars as pl  # noqa: PLC0415 - a first run is spared it
 
-        first, last = (np.datetime64((self.before + shift) // DAY_US, "D").item() for shift in (-REACH * DAY_US, 0))
+        first, last = self._reach()
         frame = self.lake.table(table).filter(pl.col("date") >= first, pl.col("date") < last)
         for name, value in equal.items():
             frame = frame.filter(pl.col(name) == value)
         return frame
+
+    def _reach(self) -> tuple[dt.date, dt.date]:
+        """Return the first date that may be read, and the one behind the last."""
+        last = dt.date(1970, 1, 1) + dt.timedelta(days=self.before // DAY_US)
+        return last - dt.timedelta(days=REACH), last
 
     def _dates(self, signals: Signals, i: int, where: dict[str, str]) -> int:
         dates = self._read("seals", where, "ts", "volume", "notional", "as_of", "whole").sort("ts", "as_of").collect()
@@ -170,15 +191,15 @@ class Seeds:
         import polars as pl  # noqa: PLC0415 - a first run is spared it
 
         us = pl.col("ts").dt.epoch("us")
-        us = pl.col("ts").dt.epoch("us")
         frame = self._read("trades", where, "date", "ts", "trade_id", "side", "price", "size", "seq", counted=True)
         days: list[pl.DataFrame] = []
-        runs, wanted = 0, big_trades.ring.shape[1]
-        for date in frame.select("date").unique().collect()["date"].sort(descending=True):
-            day = frame.filter(pl.col("date") == date).sort("seq").drop("date", "seq").with_columns(us).collect()
-            days.insert(0, day)
-            runs += 1 + int((day["ts"] != day["ts"].shift()).sum()) if len(days) > SWEEP_DATES else 0
-            if runs >= wanted:
+        wanted, (first, last) = big_trades.ring.shape[1], self._reach()
+        dates = {dt.date.fromisoformat(f.date) for f in self.lake.live("trades").values() if f.venue == where["venue"]}
+        nearest = sorted((date for date in dates if first <= date < last), reverse=True)
+        for some in (nearest[: SWEEP_DATES + 1], *([date] for date in nearest[SWEEP_DATES + 1 :])):
+            rows = frame.filter(pl.col("date").is_in(some)).sort("date", "seq").drop("seq").with_columns(us).collect()
+            days = [*rows.partition_by("date", include_key=False), *days]
+            if sum(1 + int((day["ts"] != day["ts"].shift()).sum()) for day in days[:-SWEEP_DATES]) >= wanted:
                 break
         for day in days:
             big_trades.plant(i, **{name: day[name].to_numpy() for name in day.columns})
@@ -224,11 +245,12 @@ class Seeds:
         days = [day for day, _, _ in signals.volumes.daily.get(i, []) if day < self.before][-features.DATES :]
         dates = [np.datetime64(day // DAY_US, "D").item() for day in days]
         rows = self._read("bars", where, "date", "ts", "volume", bar="1m").filter(pl.col("date").is_in(dates)).collect()
+        by_date = rows.partition_by("date", as_dict=True)
         for day, date in zip(days, dates, strict=True):
-            of = rows.filter(pl.col("date") == date)
+            of = by_date.get((date,), rows.clear())
             signals.features.plant_date(i, day, (_us(of["ts"]) - day) // 60_000_000, of["volume"].to_numpy())
         return rows.height
 
 
 def _us(times: pl.Series) -> npt.NDArray[np.int64]:
-    return times.dt.epoch("us").to_numpy()
+    return times.to_numpy().astype("datetime64[us]").astype(np.int64)

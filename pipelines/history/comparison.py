@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
@@ -139,18 +140,19 @@ def digests(lake: Lake, staged: Files, tape: DayTape, totals: Mapping[str, tuple
         of.update(repr(totals.get(symbol)).encode())
     for table in READ_BY_LATER:
         for symbol, frame in _by_symbol(read(lake, table, staged.get(table, []))).items():
-            for column in frame.sort(*TABLES[table].key[1:], "end").drop("date", "venue", "symbol"):
-                hashes[symbol].update(_bytes(column))
+            rows = frame.sort(*TABLES[table].key[1:], "end").drop("date", "venue", "symbol").select(pl.all().to_physical())
+            filled = rows.with_columns(cs.boolean().fill_null(value=False), cs.numeric().fill_null(0), cs.string().fill_null(""))
+            for column, nulls in zip(filled, rows.select(pl.all().is_null()), strict=True):
+                hashes[symbol].update(_bytes(column, nulls))
     return {symbol: of.hexdigest()[:16] for symbol, of in hashes.items()}
 
 
-def _bytes(column: pl.Series) -> bytes:
-    """Return the values of a column, nulls and all, as bytes."""
-    nulls = column.is_null().to_numpy().tobytes() if column.null_count() else b""
+def _bytes(column: pl.Series, nulls: pl.Series) -> bytes:
+    """Return the values of a column, and where it holds none, as bytes."""
+    places = nulls.to_numpy().tobytes() if nulls.any() else b""
     if column.dtype == pl.String:
-        return nulls + "\0".join(column.fill_null("").to_list()).encode()
-    values = column.to_physical()
-    return nulls + np.ascontiguousarray(values.fill_null(value=False if values.dtype == pl.Boolean else 0).to_numpy()).tobytes()
+        return places + "\0".join(column.to_list()).encode()
+    return places + np.ascontiguousarray(column.to_numpy()).tobytes()
 
 
 def kept(lake: Lake, day: Day, name: str) -> dict[str, dict[str, Any]] | None:

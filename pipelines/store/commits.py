@@ -58,10 +58,13 @@ class Commits:
         self.root = f"{scheme}://{place.rstrip('/')}" if scheme else str(Path(root).absolute())
         self.local = local if scheme else None
         self._handles: dict[str, DeltaTable] = {}
+        self._created = False
         self._fs: pafs.FileSystem | None = None
 
     def create(self) -> None:
         """Create every table that is not there yet, and every column that one lacks; two processes may do so at once."""
+        if self._created:
+            return
         for table in TABLES.values():
             for attempt in range(TRIES):
                 try:
@@ -82,6 +85,7 @@ class Commits:
                     _pause(attempt)
             else:
                 raise LakeError(f"table {table.name} could not be created at {self._uri(table.name)}")
+        self._created = True
 
     def stage(self, table: str, rows: pa.Table, name: str, metadata: dict[str, str]) -> list[Staged]:
         """Write `rows` (columns of `lake_schema`) to `<name>.parquet`, one file per (date, venue), durable but unseen.
