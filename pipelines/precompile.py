@@ -26,6 +26,7 @@ from pipelines.store.journal import Tail
 from pipelines.store.journal_writer import Writer
 from pipelines.store.scan import resume
 from pipelines.store.segment import Record
+from pipelines.tape import ROW
 
 FIRST_NS = 1_704_067_160 * 10**9  # 40 s before 2024-01-01: the end of a date has kernels of its own
 KERNELS = Kernels(bars=(*Kernels().bars, "run:tick:20", "imbalance:tick:ewma:4"), bucket_volume="4", vpin=("v2x3",))
@@ -49,7 +50,9 @@ def _archive() -> None:
     """Read a line of CSV."""
     line, none = np.frombuffer(b"1,100.1,0.5,1704067160000,true\n", np.uint8), np.frombuffer(b"", np.uint8)
     codes = np.array([csv_lines.CODES[name] for name in ("id", "price", "size", "time", "seller")], np.int64)
-    csv_lines.read(line, codes, none, 0, 2**62, 1, np.empty(2, csv_lines.LINE), np.empty((1, 4), np.int64), 0)
+    lines = np.empty(2, csv_lines.LINE)
+    csv_lines.read(line, codes, none, 0, 2**62, 1, lines, np.empty((1, 4), np.int64), 0)
+    csv_lines.to_rows(lines[:1], np.zeros(1, np.int64), np.empty(1, ROW))
 
 
 def _midnight() -> None:

@@ -30,7 +30,7 @@ from pipelines.settings import Kernels
 from pipelines.tape import Rows
 from pipelines.tape_detectors import TapeDetectors
 
-PASS = 16_384
+PASS = 32_768
 """Rows that all kernels take before the next are touched: as many as stay in the processor's cache."""
 
 _Item = TypeVar("_Item", bound=np.generic)

@@ -22,9 +22,10 @@ from pipelines.history.csv_file import CsvFile, Lines, recognise
 from pipelines.history.day import Day
 from pipelines.history.merge import merged
 from pipelines.history.spill import ROOM, Spill
+from pipelines.kernels import csv_lines
 from pipelines.market import DAY_US, Flag, Instrument
 from pipelines.sources import SourceError
-from pipelines.tape import TRADE, Fault, Rows, empty
+from pipelines.tape import ROW, TRADE, Fault, Rows
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Ints, Tape
 
@@ -137,13 +138,8 @@ class ArchiveDay:
             yield lines if inside.all() else lines[inside]
 
     def _rows(self, lines: Lines, instrument: Ints) -> Rows:
-        rows = empty(lines.size)
-        for name in ("ts", "trade_id", "price", "size", "first_fill", "last_fill", "recv_ns", "frame", "side", "kind", "flags"):
-            rows[name] = lines[name]
-        rows["instrument"] = instrument
-        traded = lines["kind"] == TRADE
-        rows["counted"] = traded
-        rows["fills"] = np.where(lines["first_fill"] >= 0, lines["last_fill"] - lines["first_fill"] + 1, traded)
+        rows = np.empty(lines.size, ROW)
+        csv_lines.to_rows(lines, instrument, rows)
         odd = in_base(rows, self.instruments)
         for k in np.flatnonzero(odd).tolist():
             file = self.files[int(instrument[k])][0]

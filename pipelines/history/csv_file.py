@@ -155,7 +155,8 @@ def recognise(path: Path, venue: str, native: str) -> CsvFile:
     if layout is None:
         shown = line[:60].decode("utf-8", "replace")
         raise SourceError(path, f"is no archive of trades of {venue} (it begins {shown!r}); fetch it again")
-    return CsvFile(path, layout, native, newest_first(path, layout))
+    backward = not venue_named(venue).rules.contiguous and newest_first(path, layout)  # where ids are, they tell the order
+    return CsvFile(path, layout, native, backward)
 
 
 def _named(path: Path) -> str | None:

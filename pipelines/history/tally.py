@@ -56,7 +56,8 @@ class Tally:
         self.rows += count
         self.voids += traded.size - count
         counted = traded & rows["counted"][which]
-        self._count([rows[name][which][counted] for name in ("size", "side", "fills")], places)
+        taken = slice(None) if counted.all() else counted
+        self._count([rows[name][which][taken] for name in ("size", "side", "fills")], places)
         if self.contiguous:
             self._follow([rows[name][which] for name in ("trade_id", "span", "ts")])
         else:

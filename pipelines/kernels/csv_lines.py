@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from pipelines.tape import TRADE
+
 LINE = np.dtype(
     [
         ("ts", np.int64),  # match time, us since 1970
@@ -348,3 +350,19 @@ def read(data, codes, symbol, since, until, number, out, odd, before):
         begin = end
         number += 1
     return written, odds, foreign, number, before
+
+
+@njit(cache=True)
+def to_rows(lines, instrument, rows):
+    """Write lines as rows of the tape: LINE, (n,); int64, (n,); ROW, (n,), whatever is in it."""
+    for k in range(lines.size):
+        line, row = lines[k], rows[k]
+        traded = line.kind == TRADE
+        row.recv_ns, row.ts, row.trade_id = line.recv_ns, line.ts, line.trade_id
+        row.price, row.size, row.contracts = line.price, line.size, np.nan
+        row.first_fill, row.last_fill = line.first_fill, line.last_fill
+        row.instrument = instrument[k]
+        row.fills = line.last_fill - line.first_fill + 1 if line.first_fill >= 0 else traded
+        row.span, row.frame, row.flags = 1, line.frame, line.flags
+        row.side, row.kind, row.counted = line.side, line.kind, traded
+        row.quoted, row.late, row.eff, row.seq, row.ticks, row.lots = False, 0, 0, 0, 0, 0
