@@ -12,6 +12,7 @@ from pipelines.alerts import severity
 from pipelines.briefs.agents.finding import Finding
 from pipelines.briefs.agents.reading import Frames, Reads, instruments, midnight
 from pipelines.briefs.agents.spells import begins
+from pipelines.briefs.episodes import us
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -61,9 +62,9 @@ class Band(NamedTuple):
 
 
 BANDS: Final = (Band("normal", 0.0, 0.0), Band("high", 0.9, 0.8), Band("extreme", 0.99, 0.95))
-DWELL: Final = dt.timedelta(minutes=15)
+DWELL_US: Final = 900_000_000
 """A band is left so long after the last value in it, or above."""
-VPIN: Final = Reads("vpin", ("symbol", "setting", "bucket", "vpin_flag", "pct", "partial"))
+VPIN: Final = Reads("vpin", ("symbol", "setting", "bucket", "vpin_flag", "pct", "partial"), dt.timedelta(hours=6))
 
 
 def vpin_regime(frames: Frames, settings: Settings, at: dt.datetime) -> list[Finding]:
@@ -72,20 +73,20 @@ def vpin_regime(frames: Frames, settings: Settings, at: dt.datetime) -> list[Fin
     A band is left below 80 and 95 %, once no value of the last 15 minutes was in it, so that one that swings does not tell
     over and over. Of the first setting of `kernels.vpin` that the lake has.
     """
-    start, known = midnight(at), frames["vpin"].filter(~pl.col("partial"), pl.col("pct").is_not_null())
+    start, known = us(midnight(at)), frames["vpin"].filter(~pl.col("partial"), pl.col("pct").is_not_null())
     wanted = [name for name in settings.kernels.vpin_settings() if name in set(known["setting"].unique())][:1]
     found = []
     for venue, symbol, mine in instruments(known.filter(pl.col("setting").is_in(wanted))):
         rows = mine.sort("ts", "bucket")
-        pcts, ends = rows["pct"].to_list(), rows["end"].to_list()
-        band, held = 0, midnight(at) - VPIN.reach
+        pcts, ends = rows["pct"].to_list(), rows["end"].dt.epoch("us").to_list()
+        band, held = 0, 0
         for i, (pct, end) in enumerate(zip(pcts, ends, strict=True)):
             if not band and pct < BANDS[1].enter:
                 continue
             before, now = band, moved(band, pct)
             if now >= band:
                 band, held = now, end
-            elif end - held >= DWELL:
+            elif end - held >= DWELL_US:
                 band = now
             if band != before and end > start:
                 found.append(_change(venue, symbol, rows.row(i, named=True), before, band))
