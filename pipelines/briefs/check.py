@@ -225,7 +225,7 @@ def _is_unavailable(sentence: Sequence[Token], at: int) -> bool:
 
 def _is_known(word: str, about: frozenset[str], grounds: Grounds) -> bool:
     known = WORDS | about | grounds.venues
-    return word in known or all(part in known for part in word.removesuffix("'s").split("-"))
+    return word in known or all(part in known for part in re.split("[-_]", word.removesuffix("'s")))
 
 
 def _is_extreme(word: str, named: Sequence[Fact]) -> bool:

@@ -20,7 +20,7 @@ def directions(sentence: Sequence[Token]) -> Iterator[str]:
     """Yield words of direction that no fact of the sentence shows."""
     for i, token in enumerate(sentence):
         word = token.text.lower()
-        if token.kind is not Kind.WORD or (word in {"upper", "lower"} and _word(sentence, i + 1) in _NOUNS):
+        if token.kind is not Kind.WORD or _is_of_label(sentence, i):
             continue
         sign = _sign(word)
         by = sentence[i + 1].fact if word == "by" and i + 1 < len(sentence) else None
@@ -36,6 +36,14 @@ def directions(sentence: Sequence[Token]) -> Iterator[str]:
         elif sign is not None and not _moves(sentence, i, sign):
             yield f"{token.text!r}: no fact shows it"
     yield from _arrows(sentence)
+
+
+def _is_of_label(sentence: Sequence[Token], at: int) -> bool:
+    """Whether it belongs to the name of a measure, like lower end, or under independent signs."""
+    word, behind = _word(sentence, at), _word(sentence, at + 1)
+    if word in {"upper", "lower"} and behind in _NOUNS:
+        return True
+    return any(f"{word} {behind}" in fact.label.lower() for fact in _facts(sentence)) if behind else False
 
 
 def _sign(word: str) -> int | None:
@@ -109,7 +117,7 @@ def _next(sentence: Sequence[Token], at: int) -> int:
         word = _word(sentence, i)
         if word in COMPARED and not _is_window(sentence, i):
             return i
-        if _sign(word) is not None and _word(sentence, i + 1) not in _NOUNS:
+        if _sign(word) is not None and not _is_of_label(sentence, i):
             return i
     return len(sentence)
 

@@ -16,7 +16,7 @@ from pipelines.briefs.sheet import Sheet
 from pipelines.briefs.vocabulary import PLAIN
 from pipelines.briefs.words import PLACEHOLDER, named
 
-WORD: Final = r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?(?:-[A-Za-z]+)*"
+WORD: Final = r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?(?:[-_][A-Za-z]+)*"
 _TOKEN: Final = re.compile(
     rf"(?P<fact>{PLACEHOLDER.pattern})|(?P<word>{WORD})|(?P<mark>->|[.,;:()?\u2192\u2013\u2014-])|(?P<space> )"
 )

@@ -36,6 +36,7 @@ _KIND: Final = re.compile("|".join(rf"(?P<k{i}>\b(?:{pattern})\b)" for i, (_, pa
 _TRADED_AT: Final = re.compile(r"\btrad(?:ed|es|ing) at\b", re.IGNORECASE)
 _PRICED: Final = stems(" ".join(sorted(UP | DOWN))) | {"volume"}
 """Of an instrument it is said that it rose, or traded at a price."""
+_OF_ANOTHER: Final = frozenset((Unit.PERCENTILE, Unit.COUNT))
 _JOINING: Final = frozenset(("to", "and", "or"))
 
 
@@ -55,7 +56,7 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         if not kinds(behind) & kinds(fact.label) and not stems(behind) & own:
             before = _TRADED_AT.sub("price at", _text(sentence[:i]))
             kind = next((_KINDS[_which(m)][0] for m in reversed([*_KIND.finditer(before)])), None)
-            named = next((word for word in reversed(in_order(before)) if word in grounds.labels), None)
+            named = next((word for word in reversed(in_order(before)) if word in grounds.labels | own), None)
             if kind and kinds(fact.label) and kind not in kinds(fact.label):
                 yield f"{token.text} is {fact.label}, not {kind.replace('-', ' ')}"
             elif named and own and named not in own:
@@ -117,14 +118,16 @@ def _is_setting(fact: Fact) -> bool:
 def _around(sentence: Sequence[Token], at: int) -> frozenset[str]:
     """Return the words between a fact and its neighbours; those of direction stand for a change.
 
-    Facts that `to` or `and` joins have theirs in common.
+    Facts that `to` or `and` joins have theirs in common; a percentile or count may belong to a fact further before.
     """
     first, last = at, at
     while first > 0 and not (sentence[first - 1].fact and _says(sentence[first:at])):
         first -= 1
     while last < len(sentence) - 1 and not (sentence[last + 1].fact and _says(sentence[at + 1 : last + 1])):
         last += 1
-    words = stems(_text(sentence[first : last + 1]))
+    fact = sentence[at].fact
+    begin = 0 if fact and fact.unit in _OF_ANOTHER else first
+    words = stems(_text(sentence[begin : last + 1]))
     return words | {"change"} if words & (UP | DOWN | {"by"}) else words
 
 

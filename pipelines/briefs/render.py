@@ -18,7 +18,7 @@ from pipelines.briefs.words import insert, one_line, plain
 
 LINES: Final = 12
 """Of the head."""
-LINE: Final = 200
+LINE: Final = 160
 """Characters of a line of the head, from which on nothing is added to it."""
 NAMED: Final = 12
 """Instruments that a line names; of more it says that there are others."""
@@ -115,7 +115,7 @@ def _lines(sheet: Sheet, names: Names, many: int, *, alone: bool = False) -> lis
     """Return at most `many` lines about an instrument, what matters most first."""
     who = "" if alone else f"{names.shown((sheet.venue, sheet.symbol))}: "
     if not sheet.sufficient:
-        return [f"{who}insufficient data; {_filled(sheet.state[-1:] if many == 1 else sheet.state)}"]
+        return [f"{who}insufficient data; {_filled(sheet.state[-1:] if many == 1 else sheet.state)[0]}"]
     parts = [
         ("changed: ", sheet.changes),
         ("", sheet.levels),
@@ -125,18 +125,26 @@ def _lines(sheet: Sheet, names: Names, many: int, *, alone: bool = False) -> lis
         ("not known: ", sheet.unknown),
         ("", sheet.state),
     ]
-    said = [f"{who}{name}{_filled(sentences)}" for name, sentences in parts if sentences]
-    return said[:many] or [f"{who}nothing to tell"]
+    told = [(name, sentences) for name, sentences in parts if sentences]
+    room, lines = many - len(told), []
+    for name, sentences in told:
+        line, rest = _filled(sentences)
+        lines.append(f"{who}{name}{line}")
+        while rest and room > 0:
+            line, rest = _filled(rest)
+            lines.append(f"{who}{line}")
+            room -= 1
+    return lines[:many] or [f"{who}nothing to tell"]
 
 
-def _filled(sentences: Sequence[Sentence]) -> str:
-    """Return sentences as one line, as many as there is room for, and at least the first."""
+def _filled(sentences: Sequence[Sentence]) -> tuple[str, Sequence[Sentence]]:
+    """Return a line of as many sentences as there is room for, at least the first, and those left over."""
     line = ""
-    for sentence in sentences:
+    for i, sentence in enumerate(sentences):
         if line and len(line) + len(sentence.text) > LINE:
-            break
+            return line, sentences[i:]
         line += f"; {sentence.text}" if line else sentence.text
-    return line
+    return line, ()
 
 
 def _section(sheet: Sheet, worded: Sequence[str] | None) -> list[str]:

@@ -31,8 +31,8 @@ def as_of(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         if fact is None or fact.unit in _TIMELESS or fact.measure == "setting":
             continue
         old = fact.as_of < grounds.now(fact) - FRESH
-        past = _is_past(sentence, i) or _is_dated(sentence, i)
-        if old and not past:
+        past = _is_past(sentence, i)
+        if old and not past and not _is_dated(sentence, i):
             yield f"{token.text} is of {fact.as_of:%H:%M}, not of now"
         if past and not old and not (covered(fact) and not _is_past(sentence, i, _EARLIER)) and fact.unit is not Unit.COUNT:
             yield f"{token.text} is of now"

@@ -16,7 +16,7 @@ _VERBS: Final = (
     "stand stands stood show shows showed shown read reads come comes came go goes went gone lie lies lay sit sits "
     "sat trade trades traded print prints printed measure measures measured recorded observe observed report reports "
     "reported change changes changed seen rank ranks ranked compare compares compared differ differs differed move "
-    "moves moved count counts counted note noted"
+    "moves moved count counts counted note noted known"
 )
 _TERMS: Final = (
     "price prices return returns spread spreads volume volumes vpin volatility imbalance flow level levels percentile "

@@ -132,6 +132,9 @@ def test_a_fault_is_refused_and_named(text: str, why: str) -> None:
         "BTC-USDT okx\n- VPIN {F3}\n- price {F1}, higher by {F2}\n\nETH-USDT okx:\n- the price fell {F22} and is at {F23}",
         "VPIN of BTC-USDT is {F3}, above that of ETH-USDT, {F21}.",
         "BTC-USDT VPIN is {F3} while ETH-USDT VPIN is {F21}.",
+        "BTC-USDT: VPIN is {F3}, higher than {F4} at {F14}.",
+        "BTC-USDT: VPIN {F3} lies between {F4} at the last brief and the high end of its null band, {F5}.",
+        "BTC-USDT: VPIN changed from {F4} to {F3} since the last brief.",
     ],
 )
 def test_what_the_facts_say_may_be_said_in_many_ways(text: str) -> None:

@@ -132,6 +132,14 @@ def test_a_brief_of_one_instrument_reads_as_a_reply() -> None:
     assert (brief.venue, brief.symbol, brief.episode) == ("okx", "BTC-USDT", "e1")
 
 
+def test_where_there_is_room_all_levels_are_in_the_head() -> None:
+    one = market(Random(12), 1, "okx", "BTC-USDT")
+    levels = tuple(Sentence(f"{name} {one['vpin']} and {'so on ' * 12}") for name in ("first", "next", "last"))
+    head = render("hourly", [msgspec.structs.replace(one.sheet, levels=levels)], at=AT).head
+    assert [line.split()[0] for line in head.splitlines()[2:5]] == ["first", "next", "last"]
+    assert len(head.splitlines()) <= LINES
+
+
 def test_no_instruments_make_a_brief_too() -> None:
     brief = render("hourly", [], at=AT)
     assert brief.head == "Hourly brief, 2026-03-04 14:00 UTC. Data no instruments. Nothing changed since the last brief."
