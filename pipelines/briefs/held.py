@@ -55,7 +55,7 @@ def hold(reader: Reader, instruments: Sequence[tuple[str, str]], settings: Setti
 
 def _vpin(reader: Reader, venue: str, symbol: str, settings: Settings) -> str:
     """Return the last buckets of an instrument, of each setting as many as its percentile is taken over."""
-    columns = f"{_ROW}, setting, bucket, partial, vpin_flag, null_low, null_high"
+    columns = f"{_ROW}, setting, bucket, partial, gap, vpin_flag, null_low, null_high"
     mine = f"venue = {text(venue)} AND symbol = {text(symbol)} AND NOT partial AND vpin_flag IS NOT NULL"
     dates = f'date BETWEEN {day(reader.at - MONTH - DAY)} AND {day(reader.at)} AND "end" <= {moment(reader.at)}'
     last = f"ORDER BY date DESC, bucket DESC LIMIT {settings.kernels.percentile_window + 1}"

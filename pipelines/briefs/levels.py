@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pipelines.briefs.fact import Fact, Unit
@@ -124,15 +125,16 @@ def _vpin(notes: Notes, found: Levels, settings: Settings) -> None:
     if name is None:
         found.unknown.append(Sentence("VPIN: no complete window of buckets in the last day"))
         return
-    now = notes.fact("vpin", "VPIN", Unit.SCORE, notes.about.vpin("vpin_flag", name, 1), decimals=3, span=name)
+    last = partial(notes.about.vpin, setting=name, count=1)
+    now = notes.fact("vpin", "VPIN", Unit.SCORE, last("vpin_flag"), decimals=3, span=name)
     level = Level(now, *_rank(notes, "vpin", "VPIN", notes.about.vpin("vpin_flag", name, count), span=f"{count - 1} buckets"))
-    low, high = (
-        notes.fact(f"vpin_{column}", f"VPIN under independent signs, {end} end", Unit.SCORE, query, decimals=3)
-        for column, end in (("null_low", "low"), ("null_high", "high"))
-        if (query := notes.about.vpin(column, name, 1))
-    )
+    low = notes.fact("vpin_null_low", "VPIN under independent signs, low end", Unit.SCORE, last("null_low"), decimals=3)
+    high = notes.fact("vpin_null_high", "VPIN under independent signs, high end", Unit.SCORE, last("null_high"), decimals=3)
+    spans = notes.fact("vpin_gap", "windows of VPIN that span a hole", Unit.COUNT, last("gap"), "true")
     found.by_name["vpin"] = level
     found.other.update({"null_low": low, "null_high": high})
+    if spans.value:
+        found.unknown.append(Sentence("VPIN without holes: its window spans a hole in the tape"))
     told = f"VPIN {said(now)} {against(level, 'buckets')}"
     if has_band(found):
         found.sentences.append(Sentence(f"{told}; with independent signs it would be {said(low)} to {said(high)}"))

@@ -66,7 +66,14 @@ def _vpin(lake: Lake, minutes: int) -> None:
     first = minutes - BUCKETS
     ends = [moment(60 * (first + k) + 30) for k in range(BUCKETS)]
     values: dict[str, Any] = {"vpin_flag": [0.1 + k / 1000 for k in range(BUCKETS)], "null_low": 0.2, "null_high": 0.5}
-    more: dict[str, Any] = {"date": [e.date() for e in ends], "ts": ends, "end": ends, "setting": "adv50x50", "partial": False}
+    more: dict[str, Any] = {
+        "date": [e.date() for e in ends],
+        "ts": ends,
+        "end": ends,
+        "setting": "adv50x50",
+        "partial": False,
+        "gap": False,
+    }
     put(lake, TABLES["vpin"], rows(TABLES["vpin"], BUCKETS, **values, **more))
 
 

@@ -81,6 +81,7 @@ def test_values_of_a_lake_whose_every_value_is_known(lake: Lake) -> None:
         "vpin_n": 299,
         "vpin_null_low": 0.2,
         "vpin_null_high": 0.5,
+        "vpin_gap": 0,
         "rvol": 1.799,
         "rvol_pct": 1.0,
         "volatility": 1799 / 1e6,
