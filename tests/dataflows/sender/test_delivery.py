@@ -179,6 +179,59 @@ def test_what_was_being_sent_when_it_was_killed_is_asked_for(desk: Desk) -> None
     assert desk.space.asked.count("chat.postMessage") == 2
 
 
+class Killed(BaseException):
+    """Stands for kill -9: nothing between here and the test may catch it."""
+
+
+def killed_at(moment: int, thing: object, names: tuple[str, ...], count: list[int]) -> None:
+    """Have the process die at that moment: each call of a method of `thing` has one before it and one behind it."""
+
+    def tick() -> None:
+        count[0] += 1
+        if count[0] == moment:
+            raise Killed
+
+    def wrapped(method: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **more: object) -> object:
+            tick()
+            found = method(*args, **more)
+            tick()
+            return found
+
+        return call
+
+    for name in names:
+        setattr(thing, name, wrapped(getattr(thing, name)))
+
+
+def test_killed_at_every_single_moment_each_part_is_there_once(tmp_path: Path) -> None:
+    moment = 0
+    while True:
+        moment += 1
+        with running() as server:
+            server.space.spacing_s = 0.0
+            desk = Desk(tmp_path / str(moment), server)
+            desk.put("a", thread=("x",), chart=PNG, episode="e")
+            desk.put("b", episode="e")
+            count = [0]
+            killed_at(moment, desk.outbox, ("sending", "sent", "later", "end"), count)
+            killed_at(moment, desk.delivery.client, ("post", "upload", "find"), count)
+            try:
+                desk.deliver()
+            except Killed:
+                desk.outbox.close()
+                desk.outbox = Outbox(tmp_path / str(moment) / "outbox.db", desk.clock)
+                desk.restarted()
+                desk.deliver()
+            desk.outbox.close()
+            assert [len(server.space.named(name)) for name in ("a", "a.1", "a.2.png", "b")] == [1, 1, 1, 1], moment
+            root = server.space.named("a")[0]["ts"]
+            assert [post["thread_ts"] for post in server.space.posts[1:]] == [root] * 3
+        if count[0] < moment:
+            assert moment == 1 + 4 * 6  # of each part: noted, sent, noted
+            return
+
+
 def test_a_channel_by_name(desk: Desk) -> None:
     desk.channel = "#desk"
     desk.restarted()
