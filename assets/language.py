@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -224,4 +226,5 @@ def reason(error: BaseException, talk: Talk) -> tuple[str, bool]:
             return f"its answer was longer than {talk.model.output_tokens} tokens", True
         case ai.UnexpectedModelBehavior() | ai.ModelAPIError() | UnicodeDecodeError():
             return "its answer is not in the form that was asked for", bool(talk.used.requests)
-    return f"it failed ({type(error).__name__})", False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"it failed ({type(error).__name__} in {PurePath(last.filename).name}, line {last.lineno})", False

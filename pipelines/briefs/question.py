@@ -68,7 +68,7 @@ _SINCE: Final = re.compile(rf"\b(?:since|after)\s+{_CLOCK}")
 _AT: Final = re.compile(rf"\b(?:at|around|about|near)?\s*{_CLOCK}")
 
 
-_TICKER: Final = re.compile(r"[A-Z]{3,6}|[A-Z0-9]{2,12}(-[A-Z0-9]{2,8})+|[A-Z0-9]{3,8}(USDT|USDC|USD)")
+_TICKER: Final = re.compile(r"[A-Z]{3,6}|[A-Z0-9]*[A-Z][A-Z0-9]*(-[A-Z0-9]{2,8})+|[A-Z0-9]{3,8}(USDT|USDC|USD)")
 _DESK: Final = ("vpin", "rvol", "ofi", "vwap", "atr", "utc", "cpi", "fomc", "fed", "etf", "sec", "btw", "asap")
 _PLAIN: Final = ("why", "how", "what", "when", "where", "who", "which", "the", "and", "did", "was", "are", "not", "all")
 _CAPITALS: Final = frozenset(word.upper() for names in (_DESK, _PLAIN, *TOPICS.values()) for word in names)
@@ -113,7 +113,7 @@ def window(question: str, at: dt.datetime, zone: ZoneInfo) -> Window:
     """Return the time that a question names, cut at `at`; the day before `at` where it names none."""
     found = _window(question.lower(), at.astimezone(zone))
     if found is None or found.start >= at:
-        return Window(at - USUAL, at, "")
+        return Window(at - USUAL, at, f"{found.words} lies ahead, the day before" if found else "")
     start, end = (time.astimezone(dt.UTC) for time in (found.start, min(found.end, at)))
     return Window(max(start, end - WIDEST), end, found.words)
 
@@ -192,13 +192,18 @@ def _instruments(question: str, known: Sequence[Instrument]) -> tuple[tuple[Inst
     unknown = []
     for word in re.findall(r"\w+(?:-\w+)*", rest):
         asset = NAMES.get(word.lower())
-        if native := [one for one in known if one[1].removesuffix("-PERP").replace("-", "") == word.upper()]:
-            found |= dict.fromkeys(native)
-        if native or not (asset or (_is_ticker(word) and not shouted)):
+        meant = [one for one in known if word.upper() == _together(one[1]) or asset == one[1].partition("-")[0]]
+        found |= dict.fromkeys(meant)
+        if meant or not (asset or (_is_ticker(word) and not shouted)):
             continue
         near = difflib.get_close_matches(asset or word, symbols if "-" in word else bases, 2, 0.75 if "-" in word else 0.5)
         unknown.append(f"{word}: " + (f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(bases[:10])}"))
     return tuple(found), tuple(dict.fromkeys(unknown))
+
+
+def _together(symbol: str) -> str:
+    """Return how most venues write a symbol."""
+    return symbol.removesuffix("-PERP").replace("-", "")
 
 
 def _capital(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.notes import Notes, decimals, number, said
-from pipelines.briefs.queries import DAY
+from pipelines.briefs.queries import DAY, WEEK
 from pipelines.briefs.reading import text
 from pipelines.briefs.sheet import Sentence
 from pipelines.settings import Settings
@@ -161,6 +161,8 @@ class Span:
         return [Sentence(f"posture {said(last)} at the end, changes of posture: {said(count)}")]
 
     def _liquidations(self) -> list[Sentence]:
+        if self._notes.reader.rows(self._about.rows("liquidations", "seq", max(WEEK, self._length)) + " LIMIT 1").is_empty():
+            return [Sentence("liquidations: none recorded in the last week, or no feed of them")]
         rows = self._about.rows("liquidations", '"end", seq, notional AS value', self._length, order='"end", seq')
         count = self._fact("liquidations", "forced orders recorded", Unit.COUNT, rows, "count")
         if not count.value:

@@ -243,6 +243,16 @@ def test_without_its_packages_it_says_what_to_install(tmp_path: Path, monkeypatc
     assert Trial(tmp_path, "bedrock", GOOD).why == "its packages are not installed: pip install 'tapeflow[bedrock]'"
 
 
+def test_a_fault_of_our_own_is_told_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> list[str]:
+        raise KeyError(str(tmp_path))
+
+    monkeypatch.setattr("assets.language.check.check", broken)
+    why = Trial(tmp_path, "openai", GOOD).why
+    assert why.startswith("it failed (KeyError in test_language.py, line ")
+    assert str(tmp_path) not in why
+
+
 def test_it_is_off_by_default(tmp_path: Path) -> None:
     assert Model().protocol is None
     assert Trial(tmp_path, None, GOOD).why == "no model is set: briefs.model.protocol"

@@ -60,7 +60,8 @@ def test_known_answers(night: asked.Asked) -> None:
     assert values["window_rvol_max"] == 1.799
     assert values["window_posture"] == "long"
     assert values["window_flagged"] == 1
-    assert (values["window_holes"], values["window_liquidations"]) == (0, 0)
+    assert values["window_holes"] == 0
+    assert "window_liquidations" not in values  # none in a week: perhaps there is no feed, so none is not told as zero
     # Three alerts in the window, one of them twice: live, and again from history.
     assert (values["window_alerts"], values["window_alerts_b"], values["window_alerts_a"]) == (3, 2, 1)
 

@@ -62,6 +62,11 @@ def test_a_day_before_this_year_is_meant_where_this_year_has_it_not_yet() -> Non
     assert window("on 12 October 2019", AT, UTC).start == dt.datetime(2019, 10, 12, tzinfo=dt.UTC)
 
 
+def test_a_time_that_lies_ahead_is_told_so() -> None:
+    assert window("tonight", AT, UTC).words == "tonight lies ahead, the day before"
+    assert window("hello", AT, UTC).words == ""
+
+
 def test_hours_are_those_of_the_desk() -> None:
     found = window("last night", AT, ZoneInfo("America/New_York"))  # 10:30 there
     assert (found.start.hour, found.end.hour, found.start.tzinfo) == (1, 11, dt.UTC)
@@ -85,6 +90,7 @@ def test_in_the_night_last_night_is_this_one() -> None:
         ("ethusdt", [("demo", "ETH-USDT")]),
         ("XRPUSDT", [("okx", "XRP-USDT-PERP")]),
         ("WHY DID SOL FALL LAST NIGHT", [("okx", "SOL-USDT")]),
+        ("ripple on 2026-11-18", [("okx", "XRP-USDT-PERP")]),  # a word, too, so that headlines must write it with a capital
         ("what is the solution", []),
     ],
 )

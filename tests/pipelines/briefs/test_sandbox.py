@@ -302,3 +302,13 @@ def _filled(query: str, lake: Lake, outside: Path) -> str:
     for name, value in (("out", outside), ("in", lake.files("trades")[0]), ("lake", lake.root)):
         query = query.replace(f"{{{name}}}", str(value))
     return query
+
+
+def test_a_lake_in_an_object_store_is_read_through_its_client(lake: Lake) -> None:
+    far = Lake(f"file://{lake.root}")  # as far as the code can tell, not on a volume of ours
+    assert run(far, "SELECT count(*) AS n FROM trades").frame["n"].to_list() == [4]
+    with pytest.raises(Refused, match=r"only a SELECT"):
+        run(far, f"COPY (SELECT 1) TO '{lake.root}/x.csv'")
+    connection = _locked(far, "trades")
+    with pytest.raises(duckdb.PermissionException):
+        connection.execute(f"SELECT * FROM '{lake.files('trades')[0]}'")
