@@ -9,6 +9,7 @@ import msgspec
 from dagster import AssetCheckEvaluation, AssetMaterialization
 
 from assets import checks
+from assets.pictures import fenced
 from assets.research import Clock, utc
 from pipelines.briefs.agents import running
 from pipelines.briefs.agents.registry import AGENTS, Agent
@@ -147,6 +148,11 @@ def evaluation(agent: Agent, last: Standing, interval_s: int, now: float) -> Ass
 def _materialization(agent: Agent, last: Standing) -> AssetMaterialization:
     return AssetMaterialization(
         key(agent.name),
-        description=f"{last.found} found" if last.found else "nothing found; it runs",
-        metadata={"found": last.found, "took_s": last.took_s, "last_run": dg.MetadataValue.timestamp(last.at)},
+        description=f"{last.found} found: {last.labels[0]}" if last.found else "nothing found; it runs",
+        metadata={
+            "found": last.found,
+            **({"what": dg.MetadataValue.md(fenced("\n".join(last.labels)))} if last.found else {}),
+            "took_s": last.took_s,
+            "last_run": dg.MetadataValue.timestamp(last.at),
+        },
     )

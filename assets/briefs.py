@@ -111,8 +111,8 @@ def metadata(written: Written) -> dict[str, Any]:
     drawn = sorted(levels, key=lambda fact: -float(fact.value or 0))[:DRAWN]  # type: ignore[arg-type]  # floats, by the line above
     return {
         "first_line": brief.head.partition("\n")[0],
-        "head": dg.MetadataValue.md(fenced(brief.head)),
-        "thread": dg.MetadataValue.md(fenced(brief.thread)),
+        "head": dg.MetadataValue.md(pictures.fenced(brief.head)),
+        "thread": dg.MetadataValue.md(pictures.fenced(brief.thread)),
         "sent": written.sent,
         "why_sent_or_not": written.reason,
         "changed": brief.changed,
@@ -136,17 +136,9 @@ def _plot(drawn: list[Fact]) -> str:
     return pictures.bars(
         "where levels stand among their own past values",
         [float(fact.value) for fact in drawn],  # type: ignore[arg-type]  # only floats are drawn
-        [f"{fact.symbol} {fact.label}" for fact in drawn],
+        [f"{fact.symbol} {fact.label.removeprefix('percentile of ')}" for fact in drawn],
         [words.shown(fact) for fact in drawn],
     )
-
-
-def fenced(text: str) -> str:
-    """Return text as Markdown in which nothing is markup."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}text\n{text}\n{fence}"
 
 
 def facts_table(brief: Brief) -> dg.TableMetadataValue:

@@ -1,4 +1,4 @@
-"""Small plots as SVG, which Dagster shows from a data URI in Markdown. Every one stays below 20 kB: events keep it for ever."""
+"""What Dagster shows as Markdown: plain text, and small plots as SVG in a data URI, below 20 kB each: events keep them for ever."""
 
 import base64
 from collections.abc import Sequence
@@ -19,6 +19,14 @@ Line = Sequence[tuple[float, float | None]]
 def markdown(svg: str) -> dg.MarkdownMetadataValue:
     """Return a picture as Dagster shows it."""
     return dg.MetadataValue.md(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+
+
+def fenced(text: str) -> str:
+    """Return text as Markdown in which nothing is markup."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def columns(title: str, heights: Sequence[float], labels: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ def run(
         _brief(opened, chosen, time_at, json=json)
         return
     found = running.Round(opened, chosen, time_at).findings(AGENTS[name], midnight(time_at))
-    new = running.keep(opened, found, chosen.data) if store else 0
+    new = len(running.keep(opened, found, chosen.data)) if store else 0
     rows = [_shown(one) for one in found]
     if json:
         show.as_json(FOUND, rows)

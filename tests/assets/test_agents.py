@@ -73,7 +73,7 @@ def test_each_is_reported_at_first_and_then_when_it_finds_something_or_after_an_
     sensor = Sensor()
     first = sensor.tick()
     assert first.keys() == AGENTS.keys()
-    assert materialized(first["rvol"]) == ["1 found"]
+    assert materialized(first["rvol"]) == ["1 found: BTC-USDT: volume 6.0x its usual in 5 minutes, 6.0x in 15"]
     assert materialized(first["trend"]) == ["nothing found; it runs"]
     assert sensor.tick(1) == {}
     assert sensor.tick(29) == {}

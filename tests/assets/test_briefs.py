@@ -13,7 +13,7 @@ import dagster as dg
 import msgspec
 import pytest
 
-from assets import briefs
+from assets import briefs, pictures
 from assets.briefs import BriefConfig, brief_assets, key
 from pipelines.briefs import chart, collect, outbox, render
 from pipelines.briefs.agents.running import standing
@@ -195,4 +195,4 @@ def test_schedules_are_in_the_settings_zone_and_run() -> None:
 
 
 def test_text_of_a_brief_is_no_markup() -> None:
-    assert briefs.fenced("a ``` b") == "````text\na ``` b\n````"
+    assert pictures.fenced("a ``` b") == "````text\na ``` b\n````"

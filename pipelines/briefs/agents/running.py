@@ -26,6 +26,7 @@ LOOK_BACK: Final = dt.timedelta(hours=1)
 """Findings of this long before a run are stored if no run before has: rows come a minute late, and Dagster may have been down."""
 LATE_S: Final = 120.0
 """So long past the time of its next run an agent is late; the round itself may take its time."""
+LABELS: Final = 5
 WHY: Final = 300
 """Characters of an error that are kept."""
 
@@ -47,6 +48,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         Findings of the last run that were new.
     found_at : float
         When it last found something new; 0: never.
+    labels : tuple of str
+        What that was; the first few.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     found: int = 0
     found_at: float = 0.0
+    labels: tuple[str, ...] = ()
 
     def status(self, interval_s: int, now: float) -> str:
         """Return `waiting` (it never ran), `failing`, `late` or `ok`."""
@@ -91,13 +95,16 @@ def run(agent: Agent, its_round: Round, before: Standing, *, store: Lake | None 
     now, began = its_round.at.timestamp(), time.monotonic()
     try:
         found = its_round.findings(agent, its_round.at - LOOK_BACK)
-        new = keep(store, found, data) if store else len(found)
+        new = keep(store, found, data) if store else found
     except Exception as error:  # noqa: BLE001 - one failing agent never stops another
         why = f"{type(error).__name__}: {error}".splitlines()[0][:WHY]
         took = round(time.monotonic() - began, 3)
         return msgspec.structs.replace(before, at=now, took_s=took, error=why, failed=before.failed + 1, found=0)
     took = round(time.monotonic() - began, 3)
-    return Standing(name=agent.name, at=now, took_s=took, found=new, found_at=now if new else before.found_at)
+    if not new:
+        return msgspec.structs.replace(before, at=now, took_s=took, error="", failed=0, found=0)
+    labels = tuple(one.label for one in new[:LABELS])
+    return Standing(name=agent.name, at=now, took_s=took, found=len(new), found_at=now, labels=labels)
 
 
 def due(data: Path, settings: Settings, at: dt.datetime) -> list[tuple[Agent, Standing]]:
@@ -108,17 +115,17 @@ def due(data: Path, settings: Settings, at: dt.datetime) -> list[tuple[Agent, St
     return sorted(wanted, key=lambda one: (one[1].at + one[0].interval_s(settings, at), one[0].name))
 
 
-def keep(lake: Lake, found: list[Finding], data: Path) -> int:
-    """Put findings that are not there yet into table `alerts`; return how many."""
+def keep(lake: Lake, found: list[Finding], data: Path) -> list[Finding]:
+    """Put findings that are not there yet into table `alerts`; return these."""
     if not found:
-        return 0
+        return []
     with _alone(data):
         first = min(one.ts for one in found) - dt.timedelta(days=1)
         there = lake.table("alerts", start=first, source=SOURCE).select("alert_id").collect()["alert_id"].to_list()
         new = list({one.id: one for one in found if one.id not in set(there)}.values())
         if new:
             lake.replace("alerts", [], lake.stage("alerts", finding.rows(new), f"agents-{time.time_ns()}", {}))
-    return len(new)
+    return new
 
 
 def standing(data: Path, name: str) -> Standing:

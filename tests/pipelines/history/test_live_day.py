@@ -184,7 +184,7 @@ def test_what_agents_found_stays_and_is_not_compared(tmp_path: Path) -> None:
     ts = dt.datetime.fromtimestamp(tapes.DAY / 1e6, dt.UTC) + dt.timedelta(hours=1)
     about = {"venue": days.day().venue, "symbol": SYMBOL, "ts": ts, "end": ts, "about": "x", "figures": {}, "label": "x"}
     found = msgspec.convert({**about, "agent": "rvol", "version": 1, "severity": 1, "score": 1, "threshold": 1}, Finding)
-    assert keep(lake, [found], tmp_path) == 1
+    assert keep(lake, [found], tmp_path) == [found]
     assert set(told(sealed(lake, 0))["alerts"]) == {"equal"}
     assert lake.table("alerts").filter(source="agent").select("alert_id").collect().rows() == [(found.id,)]
     assert stale(lake) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def lake(tmp_path: Path) -> Lake:
     made.create()
     ts = [minute(600 + k) for k in range(20)]
     busy = [1.0] * 3 + [6.0] * 17
-    about = {"ts": ts, "end": [t + MINUTE for t in ts], "rvol_5m": busy, "rvol_15m": busy, "date": DAY.date()}
+    about: dict[str, Any] = {"ts": ts, "end": [t + MINUTE for t in ts], "rvol_5m": busy, "rvol_15m": busy, "date": DAY.date()}
     put(made, TABLES["features"], rows(TABLES["features"], 20, **about))
     return made
 
@@ -41,7 +42,8 @@ def test_what_is_found_is_stored_once(lake: Lake, tmp_path: Path) -> None:
     first = run(lake, tmp_path, minute(610))
     assert (first.found, first.found_at, first.error) == (1, minute(610).timestamp(), "")
     again = run(lake, tmp_path, minute(615), before=first)
-    assert (again.found, again.found_at) == (0, minute(610).timestamp())
+    assert (again.found, again.found_at, again.labels) == (0, minute(610).timestamp(), first.labels)
+    assert first.labels == ("BTC-USDT: volume 6.0x its usual in 5 minutes, 6.0x in 15",)
     (row,) = lake.table("alerts").collect().to_dicts()
     wanted = {"source": "agent", "detector": "rvol", "version": 1, "origin": "live", "symbol": "BTC-USDT", "severity": 3}
     assert row.items() >= wanted.items()
@@ -136,9 +138,10 @@ def test_status(last: Standing, status: str) -> None:
 
 
 def test_findings_named_twice_are_stored_once(lake: Lake, tmp_path: Path) -> None:
-    assert keep(lake, [a_finding(NOON), a_finding(NOON)], tmp_path) == 1
-    assert keep(lake, [a_finding(NOON), a_finding(minute(1))], tmp_path) == 1
-    assert keep(lake, [], tmp_path) == 0
+    noon, other = a_finding(NOON), a_finding(minute(1))
+    assert keep(lake, [noon, noon], tmp_path) == [noon]
+    assert keep(lake, [noon, other], tmp_path) == [other]
+    assert keep(lake, [], tmp_path) == []
 
 
 def test_every_agent_has_a_definition_in_words() -> None:
