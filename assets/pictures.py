@@ -1,4 +1,4 @@
-"""What Dagster shows as Markdown: plain text, and small plots as SVG in a data URI, below 20 kB each: events keep them for ever."""
+"""What Dagster shows as Markdown: plain text, and plots as SVG in a data URI, below 20 kB each, for events keep them for ever."""
 
 import base64
 from collections.abc import Sequence
