@@ -17,7 +17,7 @@ from pipelines.history import sound
 from pipelines.history.archive_day import archive_day
 from pipelines.history.seal import seal
 from pipelines.history.stored_day import stored_day
-from pipelines.history.tally import Tally, total
+from pipelines.history.tally import WIDE, Tally, total
 from pipelines.market import Instrument
 from pipelines.settings import Kernels
 from pipelines.store.lake import Lake
@@ -77,6 +77,13 @@ def test_steps_that_grow_finer_change_no_sum() -> None:
 @given(st.lists(st.integers(0, 2**62), max_size=30))
 def test_sums_do_not_overflow(values: list[int]) -> None:
     assert total(np.array(values, np.int64)) == sum(values)
+
+
+@given(st.lists(st.floats(-1e15, 1e15), max_size=20), st.integers(0, 8))
+@settings(max_examples=60)
+def test_lots_are_summed_to_the_last_one(values: list[float], places: int) -> None:
+    each = [int(value) for value in np.rint(np.array(values) * 10.0**places)]
+    assert sound.lots(pl.Series(values, dtype=pl.Float64), places) == (sum(each), sum(abs(n) // WIDE for n in each))
 
 
 @given(*[st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)), max_size=8)] * 2)
