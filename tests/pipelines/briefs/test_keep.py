@@ -72,6 +72,12 @@ def test_a_brief_that_was_half_written_is_finished(tmp_path: Path, monkeypatch: 
     assert load(lake).facts == FACTS
 
 
+def test_two_who_write_the_same_brief_at_once_leave_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lake, "version", lambda *_: None)  # neither sees the other's
+    assert [keep(Lake(tmp_path), brief()), keep(Lake(tmp_path), brief())] == [True, False]
+    assert [Lake(tmp_path).table(t).collect().height for t in ("briefs", "facts", "falsifiers")] == [1, len(FACTS), 1]
+
+
 def test_the_newest_is_the_default_and_the_beginning_of_an_id_is_enough(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for name, hours in (("aa11223344556677", 0), ("ab11223344556677", 2), ("ff11223344556677", 1)):
