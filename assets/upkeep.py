@@ -99,9 +99,9 @@ def delete_reports(instance: dg.DagsterInstance, before: dt.datetime) -> int:
     newest = sa.select(sa.func.max(events.id)).group_by(events.asset_key, events.partition, events.dagster_event_type)
     old = sa.delete(SqlEventLogStorageTable).where(events.run_id == "", events.timestamp < cutoff, events.id.not_in(newest))
     with storage.run_connection("") as connection:
-        connection.execute(old)
-    with storage.index_connection() as connection:
         deleted: int = connection.execute(old).rowcount
+    with storage.index_connection() as connection:  # the same events once more in SQLite, the same database in Postgres
+        deleted = max(deleted, connection.execute(old).rowcount)
         connection.execute(_old_checks(cutoff).where(AssetCheckExecutionsTable.c.run_id == ""))
     return deleted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import json
 import os
@@ -17,9 +18,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
+from assets import upkeep
 from pipelines.market import TRADES
 from pipelines.store.lake import Lake
 from tests.faults.house import ROOT, free_ports, wait_for
@@ -183,3 +186,18 @@ def test_an_asset_runs_behind_grpc_with_its_history_in_postgres_and_the_lake_on_
     with postgres() as where:
         runs_an_asset(tmp_path, f"{s3}/dagster", DEPLOY / "dagster.yaml", where)
     assert not list(tmp_path.rglob("runs*.db")), "nothing of it is in SQLite"
+
+
+@pytest.mark.soak
+def test_upkeep_deletes_reports_in_postgres_and_says_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with postgres() as where:
+        for name, value in where.items():
+            monkeypatch.setenv(name, value)
+        with dg.DagsterInstance.get() as instance:
+            for _ in range(3):
+                instance.report_runless_asset_event(dg.AssetMaterialization("trades"))
+            assert upkeep.delete_reports(instance, dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)) == 2
+            assert instance.get_latest_materialization_event(dg.AssetKey("trades")) is not None
+            assert upkeep.upkeep.execute_in_process(instance=instance).success
