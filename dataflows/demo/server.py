@@ -36,6 +36,8 @@ TICK_S = 0.005
 """How often due frames are sent."""
 MOST_UNREAD = 64 * 2**20
 """Bytes a client may leave unread before it is cut off."""
+OPEN_S = 120.0
+"""Within which a connection is answered: on a busy machine a day of the archive takes its time to be made."""
 MESSAGES_A_SECOND = 10
 """Control messages a client may send; one that sends more is cut off."""
 
@@ -92,6 +94,7 @@ class Exchange:
             ping_interval=ping_interval,
             ping_timeout=600,
             max_size=2**16,
+            open_timeout=OPEN_S,
             close_timeout=1,
         ) as server:
             self.publishing = asyncio.create_task(self._publish())

@@ -41,6 +41,8 @@ OTHER_FEEDS: Final = (
 )
 SHOWN: Final = 5
 MINUTE_US: Final = 60_000_000
+HELD_UP_US: Final = 60 * MINUTE_US
+"""Trades that were held up for longer are not looked for in the bar that took them in."""
 
 Times = npt.NDArray[np.int64]
 
@@ -175,13 +177,18 @@ def clock_causes(live: pl.DataFrame, sealed: pl.DataFrame, causes: Causes) -> No
     mine, ours = (frame.filter(pl.col("bar") == widths[0]).sort("ts") for frame in (live, sealed))
     both = mine.join(ours, on="ts", how="full", coalesce=True, suffix=":sealed").sort("ts")
     same = ("volume", "buy_volume", "notional", "trades")
-    unlike = both.filter(pl.any_horizontal(pl.col(c).ne_missing(pl.col(f"{c}:sealed")) for c in same))["ts"].dt.epoch("us")
-    taking = mine.filter(pl.col("quality").is_in(["late", "gap"]))["ts"].dt.epoch("us").to_numpy()
+    unlike = both.filter(pl.any_horizontal(pl.col(c).ne_missing(pl.col(f"{c}:sealed")) for c in same))
+    taken = mine.filter(pl.col("quality").is_in(["late", "gap"]))
+    taking, since = taken["ts"].dt.epoch("us").to_numpy(), taken["first_id"].to_numpy()
     late = mine.filter(pl.col("quality") == "late")["ts"].dt.epoch("us").to_numpy()
-    own = unlike.to_numpy()
+    own, last = (
+        unlike["ts"].dt.epoch("us").to_numpy(),
+        unlike.select(pl.coalesce("last_id:sealed", "last_id")).to_series().to_numpy(),
+    )
     next_taking = np.searchsorted(taking, own)
     near = next_taking < taking.size
-    near[near] &= taking[next_taking[near]] - own[near] <= MINUTE_US
+    behind = taking[next_taking[near]] - own[near]  # a minute where ids are in no order; however long where the bar took these in
+    near[near] = (behind <= MINUTE_US) | ((behind <= HELD_UP_US) & (since[next_taking[near]] <= last[near]))
     causes.add("closed by clock", np.concatenate([late, own[near]]))
     fell = both.filter((pl.col("quality") == "gap") & (pl.col("quality:sealed") != "gap"))
     causes.add("filled", fell["ts"].dt.epoch("us").to_numpy())

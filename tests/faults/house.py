@@ -117,9 +117,9 @@ class House:
             return False
         return True
 
-    def ask(self, path: str) -> bytes:
+    def ask(self, path: str, seconds: float = 10.0) -> bytes:
         """Ask the exchange over REST."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.demo_port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.demo_port}{path}", timeout=seconds) as answer:
             content: bytes = answer.read()
             return content
 

@@ -30,6 +30,8 @@ from tests.faults.truth import SYMBOLS
 
 BEFORE_MS, AFTER_MS = 40 * MINUTE_MS, 20 * MINUTE_MS
 """Recorded of the first date and of the last: the flow must be past 00:15 for the date before to be finished."""
+LARGEST_STEP_MS = 10_000_000
+"""By which the exchange's clock is put forward or back at once."""
 STREAMED = ("recv_ts", "flags", "origin")
 """Columns that say how a row came, and not what it is."""
 MARKS = ("quality", "gap", "spans_gap")
@@ -51,16 +53,27 @@ class Market:
     def __init__(self, folder: Path, speed: float, rate: float) -> None:
         self.house = House(folder, rate, TAPEFLOW_DEMO__SPEED=str(speed))
         self.speed = speed
+        self.rest = 0
 
     def now(self) -> int:
         """Return exchange time in ms."""
         found: int = json.loads(self.house.ask("/demo/status"))["time"]
         return found
 
-    def forward(self, ms: int) -> None:
-        """Put the exchange's clock forward to a time."""
-        while (left := ms - self.now()) > 0:
-            self.house.ask(f"/demo/fault?kind=skew&milliseconds={min(left, 10_000_000)}")
+    def put_clock(self, ms: int) -> None:
+        """Put the exchange's clock to a time, from where it runs on."""
+        left = ms - self.now()
+        while left:
+            step = max(-LARGEST_STEP_MS, min(left, LARGEST_STEP_MS))
+            self.house.ask(f"/demo/fault?kind=skew&milliseconds={step}")
+            left -= step
+
+    def begins_at(self, ms: int) -> bool:
+        """Hold the clock at a time until the recorder has asked for it: its start takes minutes of the exchange's."""
+        began = self.house.asked()["rest"] > self.rest
+        if not began:
+            self.put_clock(ms)
+        return began
 
     def record(self, nights: int) -> list[Day]:
         """Record from the evening of a date until so many midnights have passed; return the dates, which the archive then has."""
@@ -68,15 +81,16 @@ class Market:
         house.start("demo-exchange")
         wait_for(house.answers, "the exchange answers")
         midnight = (self.now() // DAY_MS + 1) * DAY_MS
-        self.forward(midnight - BEFORE_MS)
+        self.rest = house.asked()["rest"]
         house.start("record")
+        wait_for(lambda: self.begins_at(midnight - BEFORE_MS), "the recorder asks for the time")
         house.start("run")
         end = midnight + (nights - 1) * DAY_MS + AFTER_MS
         wait_for(lambda: self.now() >= end, "the span has passed", (end - self.now()) / 1000 / self.speed + 60)
         house.stop("record")
         house.stop("run")
         house.drain()
-        self.forward(midnight + nights * DAY_MS + MINUTE_MS)
+        self.put_clock(midnight + nights * DAY_MS + MINUTE_MS)
         first = dt.date(1970, 1, 1) + dt.timedelta(days=midnight // DAY_MS - 1)
         return [Day(first + dt.timedelta(days=number), "demo") for number in range(nights + 1)]
 
@@ -84,15 +98,16 @@ class Market:
         """Return the exchange's archive with the trades that were recorded alone, and those between them that were not."""
         shelf, lost = Shelf(), []
         for symbol, ids in self.house.trades().group_by("symbol").agg("trade_id").iter_rows():
-            native, known = symbol.replace("-", ""), set(ids)
+            native, known, first, last = symbol.replace("-", ""), set(ids), min(ids), max(ids)
             for day in dates:
                 name = f"{native}-aggTrades-{day.date}"
                 path = f"{ROOT}{native}/{name}.zip"
-                head, *lines = zipfile.ZipFile(io.BytesIO(self.house.ask(path))).read(f"{name}.csv").splitlines(keepends=True)
+                packed = zipfile.ZipFile(io.BytesIO(self.house.ask(path, 120.0)))  # the exchange makes it now
+                head, *lines = packed.read(f"{name}.csv").splitlines(keepends=True)
                 numbers = [int(line.partition(b",")[0]) for line in lines]
                 common = [line for line, number in zip(lines, numbers, strict=True) if number in known]
                 shelf.checked(path, days.zipped(f"{name}.csv", head + b"".join(common)))
-                lost += [(symbol, number) for number in numbers if min(ids) < number < max(ids) and number not in known]
+                lost += [(symbol, number) for number in numbers if first < number < last and number not in known]
         return shelf, lost
 
 

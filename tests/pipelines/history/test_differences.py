@@ -6,7 +6,7 @@ import datetime as dt
 
 import polars as pl
 
-from pipelines.history.differences import REASONS, Causes, compare, compare_trades, trade_causes
+from pipelines.history.differences import REASONS, Causes, clock_causes, compare, compare_trades, trade_causes
 from pipelines.market import TABLES
 from tests import tapes
 
@@ -63,6 +63,24 @@ def test_what_was_open_when_a_date_was_sealed_before_its_end_is_told_so() -> Non
     found = compare("bars", live, sealed, Causes(reached=us(69)))
     assert found.compact()["only_sealed"] == {"open": 2, "unexplained": 1}
     assert dict(found.changed) == {"unexplained": 1}
+
+
+def test_a_bar_that_took_in_the_trades_of_minutes_explains_them_all() -> None:
+    """A recorder that is held up for minutes beats before it has read what came."""
+    ids = {0: (1, 1), 5: (2, 3), 90: (4, 6), 300: (7, 7)}
+    sealed = bars(*(("1s", at_s, at_s + 1, 1.0) for at_s in ids))
+    sealed = sealed.with_columns(
+        first_id=pl.Series([a for a, _ in ids.values()]), last_id=pl.Series([b for _, b in ids.values()])
+    )
+    live = bars(("1s", 0, 1, 1.0), ("1s", 300, 301, 3.0))
+    live = live.with_columns(first_id=pl.Series([1, 2]), last_id=pl.Series([1, 7]), quality=pl.Series(["complete", "late"]))
+    causes = Causes()
+    clock_causes(live, sealed, causes)
+    assert causes.times["closed by clock"].tolist() == [us(5), us(90), us(300)]
+    other = live.with_columns(first_id=pl.Series([1, 7]))
+    causes = Causes()
+    clock_causes(other, sealed, causes)
+    assert causes.times["closed by clock"].tolist() == [us(300)], "it did not take them in"
 
 
 def test_trades_of_another_tape_are_compared_by_id() -> None:
