@@ -28,6 +28,8 @@ USED = ("trades", "bars", "vpin", "features", "posture", "alerts", "quotes", "li
 PRIORITY = "dagster/priority"
 FACTS_SHOWN = 60
 DRAWN = 12
+SECTION, FACTS = "\n\n## ", "\n\n## Facts\n"
+"""What begins a section of a brief's Markdown, and its table of facts, which is left out: events keep it for ever."""
 
 
 class BriefConfig(dg.Config):
@@ -109,10 +111,11 @@ def metadata(written: Written) -> dict[str, Any]:
     brief = written.brief
     levels = [fact for fact in brief.facts if fact.unit is Unit.PERCENTILE and isinstance(fact.value, float)]
     drawn = sorted(levels, key=lambda fact: -float(fact.value or 0))[:DRAWN]  # type: ignore[arg-type]  # floats, by the line above
+    head, _, thread = brief.markdown.partition(FACTS)[0].partition(SECTION)
     return {
         "first_line": brief.head.partition("\n")[0],
-        "head": dg.MetadataValue.md(pictures.fenced(brief.head)),
-        "thread": dg.MetadataValue.md(pictures.fenced(brief.thread)),
+        "head": dg.MetadataValue.md(head),
+        "thread": dg.MetadataValue.md(f"{SECTION}{thread}".strip()),
         "sent": written.sent,
         "why_sent_or_not": written.reason,
         "changed": brief.changed,

@@ -83,8 +83,10 @@ def test_a_brief_is_kept_with_its_facts_and_shown(lake: Lake, instance: dg.Dagst
     figures = told(materialize(instance))
     (row,) = lake.table("briefs").collect().to_dicts()
     assert (row["kind"], row["ts"], row["brief"], row["writer"]) == ("hourly", NOW, figures["brief"], "template")
-    assert figures["head"] == f"```text\n{row['head']}\n```"
-    assert figures["thread"] == f"```text\n{row['thread']}\n```"
+    assert figures["first_line"] == row["head"].partition("\n")[0]
+    assert figures["head"].startswith("# Hourly brief, 2024")
+    assert figures["thread"].startswith("## BTC")
+    assert "## Facts" not in figures["thread"]
     assert lake.table("facts").collect().height == figures["facts_count"] == row["facts"] > 0
     assert len(figures["facts"].records) == min(figures["facts_count"], briefs.FACTS_SHOWN)
     assert figures["writer"] == "template"
