@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -251,6 +253,21 @@ def test_a_fault_of_our_own_is_told_with_its_place(tmp_path: Path, monkeypatch: 
     why = Trial(tmp_path, "openai", GOOD).why
     assert why.startswith("it failed (KeyError in test_language.py, line ")
     assert str(tmp_path) not in why
+
+
+def test_it_is_imported_without_the_packages_of_a_model() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update({name: None for name in ('pydantic_ai', 'openai', 'boto3', 'httpx2')})\n"
+        "import assets.language, assets.asking\n"
+        "from pipelines.brief_settings import Model\n"
+        "try:\n"
+        "    assets.model_clients.client(Model(protocol='openai', name='m'))\n"
+        "except assets.model_clients.Unfit as why:\n"
+        "    print(why)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "its packages are not installed: pip install 'tapeflow[openai]'\n"
 
 
 def test_it_is_off_by_default(tmp_path: Path) -> None:

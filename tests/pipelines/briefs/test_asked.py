@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.briefs import asked
 from pipelines.briefs.asked import Unanswerable, answer, behind, gather, newest
+from pipelines.briefs.check import verify
 from pipelines.briefs.measure import SETTING, measured
 from pipelines.briefs.reading import Reader
 from pipelines.market import TABLES
@@ -24,7 +25,12 @@ NIGHT = "why did VPIN rise on BTC last night?"
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = known(tmp_path_factory.mktemp("asked") / "lake")
     times = [AT - dt.timedelta(minutes=k) for k in (10, 20, 30, 700)]
-    told: dict[str, Any] = {"date": [t.date() for t in times], "ts": times, "end": times, "detector": ["b", "b", "a", "a"]}
+    told: dict[str, Any] = {
+        "date": [t.date() for t in times],
+        "ts": times,
+        "end": times,
+        "detector": ["vpin_high", "vpin_high", "big_trade", "big_trade"],
+    }
     put(lake, TABLES["alerts"], rows(TABLES["alerts"], 4, **told, alert_id=["w", "x", "y", "z"], origin="live"))
     put(
         lake, TABLES["alerts"], rows(TABLES["alerts"], 1, **{k: v[:1] for k, v in told.items()}, alert_id=["w"], origin="history")
@@ -63,7 +69,7 @@ def test_known_answers(night: asked.Asked) -> None:
     assert values["window_holes"] == 0
     assert "window_liquidations" not in values  # none in a week: perhaps there is no feed, so none is not told as zero
     # Three alerts in the window, one of them twice: live, and again from history.
-    assert (values["window_alerts"], values["window_alerts_b"], values["window_alerts_a"]) == (3, 2, 1)
+    assert (values["window_alerts"], values["window_alerts_vpin_high"], values["window_alerts_big_trade"]) == (3, 2, 1)
 
 
 def test_each_number_is_had_again_by_its_query(lake: Lake, night: asked.Asked) -> None:
@@ -76,6 +82,11 @@ def test_each_number_is_had_again_by_its_query(lake: Lake, night: asked.Asked) -
     assert checked > 40
     assert {fact.id for fact in behind(night)} <= set(night.facts)
     assert next(fact.name for fact in behind(night)) == "window_vpin"
+
+
+def test_no_number_stands_in_the_answer_but_through_a_fact(night: asked.Asked) -> None:
+    lines = [line for line in answer(night)[1:] if not line.startswith("At ")]  # which name the time asked about
+    assert verify("\n".join(lines), night.facts) == []
 
 
 def test_what_comes_later_changes_nothing(lake: Lake, tmp_path: Path) -> None:

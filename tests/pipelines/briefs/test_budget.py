@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,11 @@ def test_between_two_briefs_lies_the_least_time_and_a_question_does_not_count(sp
 def test_nothing_is_made_where_nothing_was_asked(spent: Spent) -> None:
     assert spent.today() == Day(0, 0.0, 0)
     assert not spent.path.exists()
+
+
+def test_at_the_same_time_they_cannot_go_over_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "model.db"
+    with ThreadPoolExecutor(8) as pool:
+        booked = list(pool.map(lambda _: Spent(path, LIMITS).book("asked", worst_case(400, 2, 100)), range(16)))
+    assert sum(isinstance(one, int) for one in booked) == 2
+    assert Spent(path, LIMITS).today().tokens == 2 * 702
