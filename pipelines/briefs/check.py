@@ -17,8 +17,9 @@ from pipelines.briefs.misnaming import misnamed, unnamed
 from pipelines.briefs.naming import Instrument, Names
 from pipelines.briefs.number_words import is_number
 from pipelines.briefs.numbers import numbers
+from pipelines.briefs.places import places
 from pipelines.briefs.sheet import Sheet
-from pipelines.briefs.tenses import as_of, beginnings, spans
+from pipelines.briefs.tenses import as_of, beginnings, dates, spans, windows
 from pipelines.briefs.vocabulary import HIGH, LEVELS, LOW, NEGATIONS, REFUSED, STATES, UNITS, WORDS
 from pipelines.briefs.words import PLACEHOLDER, insert, shown
 
@@ -116,9 +117,12 @@ def _line(line: str, under: frozenset[Instrument], grounds: Grounds) -> Iterator
     )
     yield from _subjects(tokens, under, grounds)
     yield from _units(tokens, grounds)
+    yield from places(tokens)
     yield from unnamed(tokens)
     yield from spans(tokens)
     yield from beginnings(tokens)
+    yield from windows(tokens, grounds)
+    yield from dates(tokens)
     for sentence in _sentences(tokens):
         yield from _words(sentence, grounds)
         yield from _support(sentence, grounds)

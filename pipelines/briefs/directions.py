@@ -8,7 +8,7 @@ from typing import Final
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Kind, Token
 from pipelines.briefs.misnaming import comparable
-from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, SPANS, UP
+from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, UP
 from pipelines.briefs.words import shown_value
 
 _NOUNS: Final = frozenset(["end", "ends", "bound", "bounds", "edge", "edges", "limit", "limits", "band", "half"])
@@ -31,7 +31,7 @@ def directions(sentence: Sequence[Token]) -> Iterator[str]:
         elif word in COMPARED or (word in COMPARATIVES and "than" in (_word(sentence, i + 1), _word(sentence, i + 2))):
             wanted = COMPARED.get(word) or sign
             assert wanted is not None
-            if not _is_window(sentence, i) and not _compares(sentence, i, wanted):
+            if not _compares(sentence, i, wanted):
                 yield f"{token.text!r}: no two facts show it"
         elif sign is not None and not _moves(sentence, i, sign):
             yield f"{token.text!r}: no fact shows it"
@@ -50,14 +50,6 @@ def _sign(word: str) -> int | None:
     return 1 if word in UP else -1 if word in DOWN else 0 if word in FLAT else None
 
 
-def _is_window(sentence: Sequence[Token], at: int) -> bool:
-    """Whether it is `over` a time."""
-    if _word(sentence, at) != "over":
-        return False
-    near = next((t for t in sentence[at + 1 : at + 2 + _REACH] if t.fact or t.text.lower() in SPANS), None)
-    return near is not None and (near.fact is None or near.fact.unit is Unit.SECONDS)
-
-
 def _compares(sentence: Sequence[Token], at: int, sign: int) -> bool:
     """Whether the nearest fact before that can be compared with the next one is on the right side of it."""
     following = _facts(sentence[at + 1 : _next(sentence, at)])
@@ -72,7 +64,7 @@ def _lies_between(sentence: Sequence[Token], at: int) -> bool:
     """Whether the nearest fact before is between the next two."""
     ends = _facts(sentence[at + 1 :])[:2]
     held = next((fact for fact in reversed(_facts(sentence[:at])) if ends and comparable(fact, ends[0])), None)
-    if len(ends) < 2 or held is None or not comparable(held, ends[1]):
+    if len(ends) < 2 or held is None or held in ends or not comparable(held, ends[1]):
         return False
     low, high = _order(ends[0], held), _order(held, ends[1])
     return low is not None and high is not None and low >= 0 and high >= 0
@@ -115,7 +107,7 @@ def _next(sentence: Sequence[Token], at: int) -> int:
     """Return where the next word of direction stands."""
     for i in range(at + 1, len(sentence)):
         word = _word(sentence, i)
-        if word in COMPARED and not _is_window(sentence, i):
+        if word in COMPARED:
             return i
         if _sign(word) is not None and not _is_of_label(sentence, i):
             return i

@@ -14,13 +14,15 @@ _SAME: Final = {
     "trading": "volume",
     "liquidated": "liquidation",
     "changed": "change",
+    "refuted": "refute",
+    "rvol": "relative",
 }
 _GENERAL: Final = frozenset(
     {
         *("the", "a", "an", "of", "at", "in", "on", "to", "from", "by", "and", "or", "that", "it", "is", "are", "was", "which"),
         *("last", "brief", "before", "since", "window", "day", "hour", "minute", "own", "history", "end", "upper", "lower"),
         *("over", "under", "behind", "high", "low", "against", "held", "with", "as", "not", "for", "least", "most", "time"),
-        *("length", "limit", "percentile"),
+        *("length", "percentile"),
     }
 )
 """Words of labels that do not tell one measure from another."""

@@ -9,7 +9,8 @@ from typing import Final
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Grounds, Kind, Token
 from pipelines.briefs.labels import content, in_order, stems
-from pipelines.briefs.vocabulary import DOWN, UP
+from pipelines.briefs.places import COUNTED
+from pipelines.briefs.vocabulary import DOWN, SPANS, UP
 
 _KINDS: Final = (
     ("relative-volume", r"relative volumes?|rvol"),
@@ -61,10 +62,14 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
                 yield f"{token.text} is {fact.label}, not {kind.replace('-', ' ')}"
             elif named and own and named not in own:
                 yield f"{token.text} is {fact.label}, not {named}"
+            elif behind.startswith("of ") and stems(behind) & grounds.labels:
+                yield f"{token.text} is {fact.label}, not {behind}"
+        if fact.unit is Unit.PERCENTILE and fact.measure != "setting":
+            continue
         for other in grounds.facts.values():
-            less = content(other.label)
-            alike = (other.venue, other.symbol, other.unit) == (fact.venue, fact.symbol, fact.unit)
-            if alike and other.measure != "setting" and less and less < own and not (own - less) & around:
+            less = content(other.label) - content("value")
+            alike = (other.venue, other.symbol) == (fact.venue, fact.symbol) and other.measure != "setting"
+            if alike and less and less < own and not (own - less) & around:
                 yield f"{token.text} is {fact.label}, not {other.label}"
                 break
 
@@ -89,7 +94,8 @@ def _dates(time: Fact, tokens: Sequence[Token]) -> bool:
 def comparable(one: Fact, other: Fact) -> bool:
     """Whether two facts may be held against each other: the same unit and asset, and not two measures."""
     mine, others = kinds(one.label), kinds(other.label)
-    return one.unit is other.unit and one.asset == other.asset and (not mine or not others or bool(mine & others))
+    alike = one.unit is other.unit and one.asset == other.asset and one.signed == other.signed
+    return alike and (not mine or not others or bool(mine & others))
 
 
 def _which(found: re.Match[str]) -> int:
@@ -102,10 +108,10 @@ def _text(tokens: Sequence[Token]) -> str:
 
 
 def _until_mark(tokens: Sequence[Token]) -> list[Token]:
-    """Return tokens up to the next fact or mark."""
+    """Return tokens up to the next fact or mark, or `and`."""
     found: list[Token] = []
     for token in tokens:
-        if token.kind is not Kind.WORD:
+        if token.kind is not Kind.WORD or token.text.lower() in _JOINING:
             break
         found.append(token)
     return found
@@ -128,7 +134,15 @@ def _around(sentence: Sequence[Token], at: int) -> frozenset[str]:
     fact = sentence[at].fact
     begin = 0 if fact and fact.unit in _OF_ANOTHER else first
     words = stems(_text(sentence[begin : last + 1]))
-    return words | {"change"} if words & (UP | DOWN | {"by"}) else words
+    behind = {token.text.lower() for token in _until_mark(sentence[at + 1 : at + 3])}
+    if fact and fact.unit is Unit.COUNT and behind & COUNTED:
+        words |= {"value"}
+    if fact and fact.unit is Unit.TIME and words & {"since", "change"}:
+        words |= {"beginning"}
+    if fact and fact.unit is Unit.SECONDS and behind & {"ago", "before"}:
+        words |= {"age"}
+    shown = words & (UP | DOWN | {"by"}) or (fact and fact.signed and words & (stems("over last") | frozenset(SPANS)))
+    return words | {"change"} if shown else words
 
 
 def _says(tokens: Sequence[Token]) -> bool:

@@ -9,16 +9,15 @@ from typing import Final
 
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Grounds, Kind, Token
-from pipelines.briefs.labels import stems
+from pipelines.briefs.labels import content, stems
 from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, PAST, PRESENT, SPANS, WINDOW
 
 FRESH: Final = dt.timedelta(minutes=5)
 """Age up to which a fact is one of now."""
 _LENGTHS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN: Final = re.compile(r"(\d+)\s*(s|m|min|h|d|w|minute|hour|day|week)s?")
-_OF_HISTORY: Final = frozenset((Unit.PERCENTILE, Unit.COUNT))
-"""Units whose span is that of the values behind them."""
 _TIMELESS: Final = frozenset((Unit.TIME, Unit.SECONDS))
+_OVER_THE_LAST: Final = frozenset(("over", "in", "within", "during", "for", "the", "last", "past", "an", "a"))
 _LAST_BRIEF: Final = re.compile(r"(?:at|of|in) the (?:last|previous|earlier) brief")
 _SINCE_BRIEF: Final = re.compile(r"since the (?:last|previous|earlier) brief")
 _EARLIER: Final = frozenset(("earlier", "before", "previous", "previously", "prior", "brief"))
@@ -48,10 +47,36 @@ def spans(tokens: Sequence[Token]) -> Iterator[str]:
         seconds = _window(tokens, i)
         if seconds is None:
             continue
-        near = [found for side in (tokens[:i][::-1], tokens[i + 1 :]) if (found := _covered(side))]
+        near = _right_before(tokens[:i]) or [s for side in (tokens[:i][::-1], tokens[i + 1 :]) if (s := _covered(side))]
         told = any(stems(token.text) & stems(t.fact.label) for t in tokens if t.fact)
         if seconds not in near if near else not (token.fact or told):
             yield f"{token.text!r} is not the time that the fact covers"
+
+
+def windows(tokens: Sequence[Token], grounds: Grounds) -> Iterator[str]:
+    """Yield facts of which there is one over another time, too, where the line says no time."""
+    if any(_window(tokens, i) for i in range(len(tokens))):
+        return
+    for token in tokens:
+        fact = token.fact
+        if fact and covered(fact) and any(_is_over_another_time(fact, other) for other in grounds.facts.values()):
+            yield f"over what time {token.text} is, is not said: {fact.span}"
+
+
+def dates(tokens: Sequence[Token]) -> Iterator[str]:
+    """Yield times that stand behind a fact of another time, as if it were of then."""
+    for i, token in enumerate(tokens):
+        time = token.fact
+        if time is None or time.unit is not Unit.TIME or content(time.label) or tokens[i - 1].text.lower() != "at":
+            continue
+        fact = next((t.fact for t in reversed(tokens[:i]) if t.fact), None)
+        if fact and isinstance(time.value, dt.datetime) and abs(fact.as_of - time.value) > FRESH:
+            yield f"{fact.id} is not of {token.text}"
+
+
+def _is_over_another_time(fact: Fact, other: Fact) -> bool:
+    mine, others = ((f.venue, f.symbol, f.unit, content(f.label)) for f in (fact, other))
+    return mine == others and covered(other) not in {None, covered(fact)}
 
 
 def beginnings(tokens: Sequence[Token]) -> Iterator[str]:
@@ -67,8 +92,19 @@ def beginnings(tokens: Sequence[Token]) -> Iterator[str]:
 
 def covered(fact: Fact) -> int | None:
     """Return the seconds that a fact's span says; None if it says none."""
-    found = None if fact.unit in _OF_HISTORY else _SPAN.fullmatch(fact.span.strip())
+    of_history = fact.unit is Unit.PERCENTILE or (fact.unit is Unit.COUNT and "percentile" in fact.label)
+    found = None if of_history else _SPAN.fullmatch(fact.span.strip())
     return int(found[1]) * _LENGTHS[found[2] if found[2] in _LENGTHS else found[2][0]] if found else None
+
+
+def _right_before(tokens: Sequence[Token]) -> list[int]:
+    """Return the seconds of the fact before, if but `over the last` and the like follows it."""
+    for token in reversed(tokens):
+        if token.fact:
+            return [seconds] if (seconds := covered(token.fact)) else []
+        if token.kind is not Kind.WORD or token.text.lower() not in _OVER_THE_LAST:
+            return []
+    return []
 
 
 def _covered(tokens: Sequence[Token]) -> int | None:

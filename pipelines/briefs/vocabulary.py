@@ -79,7 +79,7 @@ DOWN: Final = frozenset(_DOWN.split())
 FLAT: Final = frozenset(_FLAT.split())
 COMPARATIVES: Final = frozenset(_COMPARATIVES.split())
 COMPARED: Final = {
-    **dict.fromkeys(("above", "over", "exceeds", "exceed", "exceeded", "exceeding", "beyond"), 1),
+    **dict.fromkeys(("above", "exceeds", "exceed", "exceeded", "exceeding", "beyond"), 1),
     **dict.fromkeys(("below", "under", "beneath"), -1),
 }
 HIGH: Final = frozenset(("high", "elevated"))

@@ -9,9 +9,11 @@ import pytest
 
 from pipelines.briefs.check import check, verify
 from pipelines.briefs.draft import Draft
+from pipelines.briefs.labels import content
 from pipelines.briefs.render import render
-from tests.pipelines.briefs.made_up import AT, by_id
-from tests.pipelines.briefs.planted import COUNT, KNOWN, PLANTED, Answer, correct, faulty
+from pipelines.briefs.words import named, shown
+from tests.pipelines.briefs.made_up import AT, by_id, markets
+from tests.pipelines.briefs.planted import COUNT, KNOWN, PLANTED, Answer, correct, faulty, lines
 from tests.pipelines.briefs.test_check import CASES
 
 
@@ -54,3 +56,18 @@ def test_every_number_of_a_correct_answer_is_a_fact() -> None:
     for answer in correct(count=60):
         brief = render("hourly", [market.sheet for market in answer.markets], at=AT, draft=answer.draft)
         assert verify(f"{brief.head}\n{brief.thread}", by_id(answer.markets)) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_another_fact_in_the_place_of_one_is_refused(seed: int) -> None:
+    random, passed = Random(seed), []
+    for _ in range(100):
+        one, other = markets(random, 2)
+        facts, line = by_id([one, other]), random.choice(lines(random, one))
+        old = facts[random.choice(named(line))]
+        new = random.choice([f for f in (*one.facts.values(), other.facts[old.name]) if shown(f) != shown(old)])
+        text = f"{one.name}: {line.replace(f'{{{old.id}}}', f'{{{new.id}}}', 1)}."
+        same = (new.symbol, content(new.label)) == (old.symbol, content(old.label))  # its percentile in place of a level
+        if not same and not check(text, facts, [one.sheet, other.sheet]):
+            passed.append(text)
+    assert passed == []
