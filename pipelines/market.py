@@ -240,7 +240,7 @@ ALERTS = Table(
             _S,
             "`big_trade volume_surge vpin_high liquidation_spike cascade_proxy spread_blowout book_imbalance`"
             " `stale_feed pipeline_behind dislocation rvol_spike volatility_jump liquidity_drain cusum_break`"
-            " `new_trend trend_reversal trend_end`, or a rule's name",
+            " `new_trend trend_reversal trend_end`, or the name of a rule or agent",
         ),
         Column("version", _I, "version of the detector's definition"),
         Column("severity", pa.int8(), "1 notice, 2 warning, 3 severe"),
