@@ -101,7 +101,7 @@ class Home:
             {
                 "run_id": name,
                 "pipeline_name": job,
-                "run_body": run.row["run_body"].replace(old, name),
+                "run_body": run.row["run_body"].replace(old, name).replace(f'"{run.row["pipeline_name"]}"', f'"{job}"'),
                 "create_timestamp": _sql(at),
                 "update_timestamp": _sql(at),
                 "start_time": at.timestamp() + 5,
