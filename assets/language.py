@@ -59,7 +59,7 @@ class Talk:
 
     def options(self) -> Any:
         """Return what every request is sent with."""
-        return {"max_tokens": self.model.output_tokens, "temperature": 0.0}
+        return {"max_tokens": self.model.output_tokens}
 
     def judge(self, text: str, facts: Mapping[str, Fact], sheets: Sequence[Sheet]) -> None:
         """Let an answer pass, or tell the model what is wrong with it.

@@ -33,13 +33,20 @@ def client(model: Model) -> "Client":
         raise Unfit("no model is set: briefs.model.protocol")
     if not all(map(find_spec, ("pydantic_ai", {"openai": "openai", "bedrock": "boto3"}[model.protocol]))):
         raise Unfit(f"its packages are not installed: pip install 'tapeflow[{model.protocol}]'")
-    return _openai(model) if model.protocol == "openai" else _bedrock(model)
+    try:
+        return _openai(model) if model.protocol == "openai" else _bedrock(model)
+    except Unfit:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever its client does not like, the template writes
+        raise Unfit(f"{model.protocol} does not take the settings of briefs.model ({type(error).__name__})") from None
 
 
 def _openai(model: Model) -> "Client":
     from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
     key = secret("OPENAI_API_KEY")
     if key is None and model.url is None:
@@ -47,7 +54,12 @@ def _openai(model: Model) -> "Client":
     asks = AsyncOpenAI(
         api_key=key or "none", base_url=model.url, max_retries=0, timeout=model.timeout_s, http_client=_http(model)
     )
-    return OpenAIChatModel(model.name, provider=OpenAIProvider(openai_client=asks))
+    if model.url is None:
+        return OpenAIChatModel(model.name, provider=OpenAIProvider(openai_client=asks))
+    older = OpenAIModelProfile(
+        openai_chat_supports_max_completion_tokens=False
+    )  # the limit as all that speak the protocol know it
+    return OpenAIChatModel(model.name, provider=OpenAICompatibleProvider("openai-compatible", openai_client=asks), profile=older)
 
 
 def _http(model: Model) -> "httpx2.AsyncClient":

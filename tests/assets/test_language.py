@@ -128,6 +128,13 @@ def test_it_is_given_facts_and_sentences_and_nothing_of_this_machine(tmp_path: P
 
 
 @BOTH
+def test_the_length_of_an_answer_is_limited(tmp_path: Path, protocol: Protocol) -> None:
+    (asked,) = Trial(tmp_path, protocol, GOOD, output_tokens=321).asked
+    limit = asked.body["max_tokens"] if protocol == "openai" else asked.body["inferenceConfig"]["maxTokens"]
+    assert limit == 321
+
+
+@BOTH
 def test_it_is_told_once_what_was_wrong(tmp_path: Path, protocol: Protocol) -> None:
     trial = Trial(tmp_path, protocol, INVENTED, GOOD)
     assert isinstance(trial.outcome, Draft)
@@ -237,6 +244,15 @@ def test_without_a_region_aws_is_not_asked(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     assert Trial(tmp_path, "bedrock", GOOD, url=None).why.startswith("AWS is not set up here; set AWS_REGION")
+
+
+def test_what_the_provider_does_not_take_is_left_to_the_template(tmp_path: Path) -> None:
+    # Of OpenAI's own models Converse has but a few.
+    assert (
+        Trial(tmp_path, "bedrock", GOOD, name="openai.gpt-4").why
+        == "bedrock does not take the settings of briefs.model (UserError)"
+    )
+    assert Trial(tmp_path, "bedrock", GOOD, url="nowhere").why.startswith("bedrock does not take the settings of briefs.model")
 
 
 def test_without_its_packages_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
