@@ -20,7 +20,7 @@ from pipelines.briefs.agents.running import standing
 from pipelines.briefs.sheet import Brief
 from pipelines.market import TABLES
 from pipelines.settings import Settings, Venue, load
-from pipelines.store.lake import Lake
+from pipelines.store.lake import Lake, tables_in
 from tests.pipelines.briefs.agents.frames import DAY, MINUTE, minute
 from tests.pipelines.store.samples import put, rows
 
@@ -83,6 +83,9 @@ def test_a_brief_is_kept_with_its_facts_and_shown(lake: Lake, instance: dg.Dagst
     figures = told(materialize(instance))
     (row,) = lake.table("briefs").collect().to_dicts()
     assert (row["kind"], row["ts"], row["brief"], row["writer"]) == ("hourly", NOW, figures["brief"], "template")
+    queries = lake.table("facts").collect()["query"].to_list()
+    own = {"scores", "briefs", "facts", "falsifiers"}
+    assert {table.name for query in queries for table in tables_in(query)} - own <= set(briefs.USED)
     assert figures["first_line"] == row["head"].partition("\n")[0]
     assert figures["head"].startswith("# Hourly brief, 2024")
     assert figures["thread"].startswith("## BTC")
