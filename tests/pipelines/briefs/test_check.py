@@ -97,6 +97,13 @@ CASES: dict[str, list[tuple[str, str]]] = {
     "too_long": [("BTC-USDT: VPIN {F3}.\n" * 2000, "more than"), ("BTC-USDT: VPIN {F3}" + ", VPIN {F3}" * 99, "a line of")],
 }
 """By kind of fault; planted answers have kinds besides, which stand nowhere here."""
+BELOW = frozenset(
+    {
+        *("negated", "confidence", "levels_of_insufficient", "other_measure", "no_fact", "swapped_pair", "other_window"),
+        "count_as_time",
+    }
+)
+"""Kinds that single tests show, here or where another fact is put in the place of one."""
 
 
 @pytest.mark.parametrize(("text", "why"), [case for cases in CASES.values() for case in cases])
