@@ -12,6 +12,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.briefs import sandbox
 from pipelines.briefs.allowed import Refused, checked
@@ -165,6 +167,9 @@ REFUSED = {
     "ago": "SELECT ago(INTERVAL 1 hour)",
     "a function of elsewhere": "SELECT main.abs(-1)",
     "a parameter": "SELECT $1",
+    "sample": "SELECT * FROM trades TABLESAMPLE 10%",
+    "sample of all": "SELECT * FROM trades USING SAMPLE 3",
+    "nul": "SELECT 1\0; DROP VIEW trades",
     "pivot": "PIVOT trades ON symbol USING count(*)",
     "a table that is none": "SELECT * FROM orders",
     "at a version": "SELECT * FROM trades AT (VERSION => 1)",
@@ -181,6 +186,24 @@ def test_what_does_anything_else_is_refused(lake: Lake, outside: Path, kind: str
         checked(_filled(REFUSED[kind], lake, outside))
     assert str(refused.value)
     assert "Traceback" not in str(refused.value)
+
+
+PIECES = (
+    *("SELECT", "*", "FROM", "trades", "bars", "(", ")", ",", "'/etc/passwd'", "WITH t AS (", "UNION ALL", ";", "COPY", "TO"),
+    *("read_text('x')", "query('SELECT 1')", "price", "1", "AS", "VALUES", "INSERT INTO", "t", "RETURNING", "WHERE", "--", "/*"),
+    *("'", '"', "SET", "PRAGMA", "CALL", "unnest([1])", "getenv('HOME')", "LATERAL", "AT (VERSION => 1)", "$1", "\0", "\u202e"),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join) | st.text(max_size=80))
+def test_any_text_is_passed_or_refused_and_what_passes_is_one_select(text: str) -> None:
+    try:
+        checked(text)
+    except Refused:
+        return
+    (statement,) = duckdb.extract_statements(text)
+    assert statement.type == duckdb.StatementType.SELECT
 
 
 REACHES_OUT = (
