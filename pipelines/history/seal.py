@@ -217,6 +217,7 @@ class _Sealing:
             told = self._compare(held, staged, made)
             self.seconds["compare"] = time.monotonic() - began - sum(self.seconds.values())
             self._commit(to_do, held, staged, unique)
+            sheets.keep(to_do)
             self._describe()
             told = self._checked(told, staged, made)
             symbols = {s: Totals(*made.totals.get(s, (0, 0.0, 0.0)), rows[s]) for s in self.plan.symbols}

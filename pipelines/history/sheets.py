@@ -91,6 +91,11 @@ class Sheets:
             self._stage(table)
         return dict(self.staged)
 
+    def keep(self, tables: list[str]) -> None:
+        """Take note that the files of these tables are in the lake."""
+        for table in tables:
+            self.staged.pop(table, None)
+
     def discard(self) -> None:
         """Delete what was written and is not in the lake."""
         for growing in self._open.values():
