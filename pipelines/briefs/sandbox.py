@@ -67,8 +67,10 @@ def run(lake: Lake, query: str, limits: Limits = LIMITS) -> Rows:
     except subprocess.TimeoutExpired:
         raise Refused(_too_long(limits)) from None
     status, _, rest = done.stdout.partition(b"\n")
-    if done.returncode or status not in {b"whole", b"cut", b"no"}:
+    if done.returncode < 0:
         raise Refused("the query was ended: it needed too much memory or time")
+    if done.returncode or status not in {b"whole", b"cut", b"no"}:
+        raise Refused("the process that runs queries failed; the query may have needed too much memory")
     if status == b"no":
         raise Refused(rest.decode())
     frame = pl.from_arrow(pa.ipc.open_stream(rest).read_all())
