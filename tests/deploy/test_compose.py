@@ -91,7 +91,7 @@ def test_a_service_runs_on_its_environment(name: str, monkeypatch: pytest.Monkey
 
 def test_each_other_variable_is_read_by_somebody() -> None:
     ours = "".join(path.read_text() for folder in ("assets", "pipelines", "dataflows") for path in (ROOT / folder).rglob("*.py"))
-    told = "".join((DEPLOY / name).read_text() for name in ("dagster.yaml", "workspace.yaml"))
+    told = "".join((DEPLOY / name).read_text() for name in ("postgres.yaml", "workspace.yaml"))
     named = {name for service in SERVICES.values() for name in service["environment"]}
     for name in named - {"DAGSTER_HOME"}:
         if not name.startswith(("TAPEFLOW_", "AWS_")):
@@ -146,7 +146,7 @@ def test_the_image_has_what_the_files_name() -> None:
                 assert (ROOT / name).exists(), name
     assert ".env" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
     home = SERVICES["code"]["environment"]["DAGSTER_HOME"]
-    assert any(f"cp deploy/dagster.yaml {home}/" in line for line in lines)
+    assert any(f"cat assets/dagster.yaml deploy/postgres.yaml > {home}/dagster.yaml" in line for line in lines)
     locked = re.search(r"^dagster==1\.(\d+)\.(\d+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     beside = re.search(r"^dagster-postgres==0\.(\d+)\.(\d+)$", (DEPLOY / "requirements.txt").read_text(), re.MULTILINE)
     assert locked

@@ -45,10 +45,17 @@ LOCATIONS = """
 """
 
 
-def test_its_configuration_is_that_of_one_machine_but_for_the_storage() -> None:
-    apart = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
-    del apart["storage"]
-    assert apart == yaml.safe_load((ROOT / "assets" / "dagster.yaml").read_text())
+def configuration(*parts: str) -> str:
+    return "".join((ROOT / part).read_text() for part in parts)
+
+
+ONE_MACHINE, POSTGRES = ("assets/dagster.yaml",), ("assets/dagster.yaml", "deploy/postgres.yaml")
+
+
+def test_postgres_is_added_to_the_configuration_of_one_machine() -> None:
+    here, apart = (yaml.safe_load(configuration(*parts)) for parts in (ONE_MACHINE, POSTGRES))
+    assert apart == {**here, "storage": apart["storage"]}
+    assert "storage" not in here
 
 
 def test_the_code_location_keeps_its_name() -> None:
@@ -107,11 +114,11 @@ def _owner() -> str | None:
 class Parts:
     """Code server, webserver and daemon, each a process of its own on `data`."""
 
-    def __init__(self, data: Path, config: Path, more: Mapping[str, str], stack: ExitStack) -> None:
+    def __init__(self, data: Path, config: str, more: Mapping[str, str], stack: ExitStack) -> None:
         self.code, self.page = free_ports(2)
         home = data / "dagster"
         home.mkdir(parents=True)
-        shutil.copy(config, home / "dagster.yaml")
+        (home / "dagster.yaml").write_text(config)
         env = os.environ | {
             "DAGSTER_HOME": str(home),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
@@ -158,7 +165,7 @@ class Parts:
         return found if found in ("SUCCESS", "FAILURE", "CANCELED") else ""
 
 
-def runs_an_asset(data: Path, root: str, config: Path, more: Mapping[str, str]) -> None:
+def runs_an_asset(data: Path, root: str, config: str, more: Mapping[str, str]) -> None:
     """Launch a compaction of the lake from the pages; the daemon takes it from the queue, the code server runs it."""
     lake = Lake(root)
     lake.create()
@@ -178,19 +185,19 @@ def runs_an_asset(data: Path, root: str, config: Path, more: Mapping[str, str]) 
 
 @pytest.mark.soak
 def test_an_asset_runs_behind_grpc(tmp_path: Path) -> None:
-    runs_an_asset(tmp_path, str(tmp_path / "lake"), ROOT / "assets" / "dagster.yaml", {})
+    runs_an_asset(tmp_path, str(tmp_path / "lake"), configuration(*ONE_MACHINE), {})
 
 
 @pytest.mark.soak
 def test_an_asset_runs_behind_grpc_with_its_history_in_postgres_and_the_lake_on_s3(tmp_path: Path, s3: str) -> None:
     with postgres() as where:
-        runs_an_asset(tmp_path, f"{s3}/dagster", DEPLOY / "dagster.yaml", where)
+        runs_an_asset(tmp_path, f"{s3}/dagster", configuration(*POSTGRES), where)
     assert not list(tmp_path.rglob("runs*.db")), "nothing of it is in SQLite"
 
 
 @pytest.mark.soak
 def test_upkeep_deletes_reports_in_postgres_and_says_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    (tmp_path / "dagster.yaml").write_text(configuration(*POSTGRES))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with postgres() as where:
         for name, value in where.items():
