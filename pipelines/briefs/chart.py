@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SPAN = dt.timedelta(hours=4)
 HOLE = dt.timedelta(minutes=3)
 """Bars further apart than this are not joined by a line."""
+MARGIN = dt.timedelta(minutes=5)
 INK, LINE, FLOW, FAINT = "#334155", "#2563eb", "#7c3aed", "#cbd5e1"
 MARKS = {1: "#94a3b8", 2: "#f59e0b", 3: "#dc2626"}
 """Colours of alerts by severity."""
@@ -33,7 +34,9 @@ def chart(lake: Lake, venue: str, symbol: str, at: dt.datetime) -> bytes:
 
 def described(symbol: str) -> str:
     """Return what the chart shows, in words."""
-    return f"{symbol}: price by minute, and percentile of VPIN, over the hours before; vertical lines are alerts"
+    return (
+        f"{symbol}: price by minute, and percentile of VPIN, over the hours before; marks at the top are alerts, red the severe"
+    )
 
 
 def drawn(title: str, minutes: pl.DataFrame, vpin: pl.DataFrame, alerts: pl.DataFrame, at: dt.datetime) -> bytes:
@@ -63,14 +66,17 @@ def drawn(title: str, minutes: pl.DataFrame, vpin: pl.DataFrame, alerts: pl.Data
     below.set_ylim(0, 100)
     below.set_ylabel("VPIN percentile", color=INK, fontsize=9)
     above.set_ylabel("price", color=INK, fontsize=9)
-    above.set_title(f"{title}, 4 h to {at:%Y-%m-%d %H:%M} UTC", loc="left", color=INK, fontsize=11)
+    above.set_title(f"{title}, to {at:%Y-%m-%d %H:%M} UTC", loc="left", color=INK, fontsize=11)
+    for end, severity in alerts.sort("severity", "end").iter_rows():
+        above.plot(
+            [end], [1.0], "v", color=MARKS.get(severity, FAINT), markersize=3 + severity, transform=above.get_xaxis_transform()
+        )
+    first = max(at - SPAN, minutes["end"][0] - MARGIN)
     for axes in (above, below):
-        for end, severity in alerts.sort("severity", "end").iter_rows():
-            axes.axvline(end, color=MARKS.get(severity, FAINT), linewidth=0.6 + 0.5 * severity, alpha=0.7, zorder=1)
         axes.grid(color=FAINT, linewidth=0.4, alpha=0.6)
         axes.tick_params(colors=INK, labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlim(at - SPAN, at)
+        axes.set_xlim(first, at)
     above.ticklabel_format(axis="y", useOffset=False, style="plain")
     below.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M", tz=dt.UTC))
     if vpin.is_empty():

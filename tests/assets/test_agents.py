@@ -21,15 +21,11 @@ from pipelines.store.lake import Lake
 from tests.pipelines.briefs.agents.frames import DAY, MINUTE, minute
 from tests.pipelines.store.samples import put, rows
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
+pytestmark = pytest.mark.usefixtures("place")
 
 
 @pytest.fixture
-def lake() -> Lake:
+def lake(place: Path) -> Lake:
     """A lake with 20 minutes of features at 10:00, of which those from 10:03 are busy."""
     made = Lake(load().lake_root)
     made.create()

@@ -17,11 +17,7 @@ from pipelines.settings import load
 from pipelines.store.lake import Lake
 from tests.pipelines.store.samples import put, rows
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def episode(name: str, symbol: str = "BTC-USDT") -> Episode:

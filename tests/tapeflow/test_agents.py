@@ -18,17 +18,13 @@ from tapeflow.cli import main
 from tests.pipelines.briefs.agents.frames import DAY, MINUTE, minute
 from tests.pipelines.store.samples import put, rows
 
+pytestmark = pytest.mark.usefixtures("place")
+
 AT = "2024-07-19T10:10Z"
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TAPEFLOW_CONFIG", raising=False)
-
-
 @pytest.fixture
-def lake() -> Lake:
+def lake(place: Path) -> Lake:
     """A lake with 20 minutes of features at 10:00, of which those from 10:03 are busy."""
     made = Lake(load().lake_root)
     made.create()
