@@ -28,6 +28,12 @@ def _quick_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflows.recording.sockets.OVERLAP_S", 0.5)
 
 
+@pytest.fixture
+def no_eve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the last hour of the machine's day, too, only the volumes of this date are told."""
+    monkeypatch.setattr("dataflows.recording.volumes.EVE", timedelta())
+
+
 def tape(recorder: Any, symbol: str = BTC, venue: str = "demo") -> Tape:
     mender = recorder.stations[venue].menders[symbol]
     assert isinstance(mender, Mender)
@@ -42,6 +48,7 @@ def holes(recorder: Any) -> int:
     return sum(len(mender.tape.holes) for mender in recorder.stations["demo"].menders.values())
 
 
+@pytest.mark.usefixtures("no_eve")
 def test_everything_that_can_change_a_result_comes_before_the_first_trade(tmp_path: Path) -> None:
     async def play() -> Settings:
         async with exchange(BTC, "ETHUSDT") as made:
@@ -233,6 +240,7 @@ def test_garbage_is_recorded_as_it_came_and_stops_nothing(tmp_path: Path) -> Non
     assert frames[1:-2] == garbage
 
 
+@pytest.mark.usefixtures("no_eve")
 def test_a_restart_goes_on_where_the_journal_ends(tmp_path: Path) -> None:
     async def play() -> Settings:
         async with exchange(BTC) as made:
@@ -526,6 +534,7 @@ def test_the_demo_may_run_on_a_faster_clock(tmp_path: Path) -> None:
     assert 40e9 < times[-1] - times[0] < 3000e9
 
 
+@pytest.mark.usefixtures("no_eve")
 def test_each_segment_can_be_read_alone(tmp_path: Path) -> None:
     async def play() -> Settings:
         async with exchange(BTC) as made:
