@@ -1,4 +1,4 @@
-"""`make test`: all tests but those marked `soak`. The faults mostly wait, so they run beside the rest."""
+"""`make test`: all tests but those marked `soak`, in two processes at once, for two cores."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FAULTS = "tests/faults"
+BESIDE = ("tests/faults", "tests/deploy", "tests/assets")
+"""They take as long as all others, the faults mostly waiting."""
 OK = (0, 5)
 """Exit statuses of pytest: all passed; none was chosen."""
 
 
 def main() -> int:
-    """Run both, print what the faults said behind the rest, and return 1 if anything failed."""
+    """Run both, print what the one said behind the other, and return 1 if anything failed."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-m", "not soak", *sys.argv[1:]]
     with tempfile.TemporaryFile() as said:
-        faults = subprocess.Popen([*pytest, FAULTS], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        beside = subprocess.Popen([*pytest, *BESIDE], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
         try:
-            rest = subprocess.run([*pytest, f"--ignore={FAULTS}"], cwd=ROOT, check=False).returncode
-            status = faults.wait()
+            rest = subprocess.run([*pytest, *(f"--ignore={folder}" for folder in BESIDE)], cwd=ROOT, check=False).returncode
+            status = beside.wait()
         finally:
-            faults.kill()
+            beside.kill()
         said.seek(0)
-        sys.stdout.buffer.write(b"tests/faults, which ran beside these:\n" + said.read())
+        sys.stdout.buffer.write(f"{', '.join(BESIDE)}, which ran beside these:\n".encode() + said.read())
     return int(rest not in OK or status not in OK)
 
 

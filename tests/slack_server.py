@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None and not early:
             self._carry_out(method, path, body)
             return
-        self._misbehave(fault or Fault("429", seconds=max(0.1, space.closed_until - time.monotonic())), method, path, body)
+        self._misbehave(fault or Fault("429", seconds=max(0.0, space.closed_until - time.monotonic())), method, path, body)
 
     def _misbehave(self, fault: Fault, method: str, path: str, body: bytes) -> None:
         space = self.server.space
