@@ -1,4 +1,4 @@
-"""`make test`: all tests but those marked `soak`, in three processes at once: what waits for sockets leaves a core to the rest."""
+"""`make test`: all tests but those marked `soak`, in three processes: what waits for sockets leaves a core to the rest."""
 
 from __future__ import annotations
 
