@@ -96,13 +96,24 @@ def compose(
     episode: str | None = None,
 ) -> tuple[Brief, list[Sheet]]:
     """Return a brief that nobody has kept or sent, and the sheets it was made of."""
-    sheets = collect.collect(lake, instruments or collect.watched(lake, settings, at), at, settings, kind)
+    sheets = collect.collect(lake, _concerned(lake, settings, at, instruments), at, settings, kind)
     titles = headlines(lake, kind, at)
     draft, why = _worded(sheets, settings, titles, kind)
     brief = render.render(kind, sheets, at=at, episode=episode, headlines=titles, draft=draft)
     if draft is not None:
         return msgspec.structs.replace(brief, writer=settings.briefs.model.name), sheets
     return msgspec.structs.replace(brief, why=why), sheets
+
+
+def _concerned(
+    lake: Lake, settings: Settings, at: dt.datetime, instruments: Sequence[tuple[str, str]]
+) -> Sequence[tuple[str, str]]:
+    """Return whom a brief is about: what is watched, and of a whole venue (symbol `all`) what is watched there."""
+    whole = {venue for venue, symbol in instruments if symbol == "all"}
+    if instruments and not whole:
+        return instruments
+    watched = collect.watched(lake, settings, at)
+    return [one for one in watched if one[0] in whole] or watched
 
 
 def headlines(lake: Lake, kind: str, at: dt.datetime) -> list[str]:

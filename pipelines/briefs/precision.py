@@ -20,8 +20,8 @@ def precision(lake: Lake, alert: dict[str, Any], at: dt.datetime | None = None) 
 
     `at`: as it was known then.
     """
-    scores = lake.table("scores_history", symbol=alert["symbol"], venue=alert["venue"])
-    mine = scores.filter(pl.col("detector") == alert["detector"], pl.col("version") == alert["version"])
+    same = (pl.col(name) == alert[name] for name in ("venue", "symbol", "detector", "version"))  # `all` is no symbol of a lake
+    mine = lake.table("scores_history").filter(*same)
     if at is not None:
         mine = mine.filter(pl.col("as_of") <= at)
     rows = mine.filter(pl.col("precision").is_not_null()).collect().to_dicts()

@@ -201,3 +201,13 @@ def test_schedules_are_in_the_settings_zone_and_run() -> None:
 
 def test_text_of_a_brief_is_no_markup() -> None:
     assert pictures.fenced("a ``` b") == "````text\na ``` b\n````"
+
+
+def test_a_brief_of_a_whole_venue_is_about_what_is_watched_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = [("demo", "BTC-USDT"), ("okx", "BTC-USDT")]
+    monkeypatch.setattr(analyst.collect, "watched", lambda *_: watched)
+    lake, settings, at = Lake("nowhere"), load(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert analyst._concerned(lake, settings, at, [("demo", "all")]) == [("demo", "BTC-USDT")]
+    assert analyst._concerned(lake, settings, at, [("kraken", "all")]) == watched
+    assert analyst._concerned(lake, settings, at, [("okx", "ETH-USDT")]) == [("okx", "ETH-USDT")]
+    assert analyst._concerned(lake, settings, at, []) == watched
