@@ -13,7 +13,7 @@ import dagster as dg
 import msgspec
 import pytest
 
-from assets import briefs, pictures
+from assets import analyst, briefs, pictures
 from assets.briefs import BriefConfig, brief_assets, key
 from pipelines.briefs import chart, collect, outbox, render
 from pipelines.briefs.agents.running import standing
@@ -205,7 +205,7 @@ def test_text_of_a_brief_is_no_markup() -> None:
 
 def test_a_brief_of_a_whole_venue_is_about_what_is_watched_there(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = [("demo", "BTC-USDT"), ("okx", "BTC-USDT")]
-    monkeypatch.setattr(analyst.collect, "watched", lambda *_: watched)
+    monkeypatch.setattr(collect, "watched", lambda *_: watched)
     lake, settings, at = Lake("nowhere"), load(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     assert analyst._concerned(lake, settings, at, [("demo", "all")]) == [("demo", "BTC-USDT")]
     assert analyst._concerned(lake, settings, at, [("kraken", "all")]) == watched
