@@ -74,11 +74,12 @@ class FakeExchange:
     async def _serve(self, socket: ServerConnection) -> None:
         streams: set[str] = set()
         self._sockets[socket] = streams
-        self.subscribed.append(streams)
         try:
             async for message in socket:
                 request = json.loads(message)
                 if request["method"] == "SUBSCRIBE":
+                    if not streams:
+                        self.subscribed.append(streams)
                     streams |= set(request["params"])
                 await socket.send(json.dumps({"result": None, "id": request["id"]}))
         except ConnectionClosed:

@@ -16,7 +16,7 @@ from pipelines.store.journal_report import entries
 from tests.dataflows.fake_exchange import FakeExchange
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until something is so.
 
     Raises

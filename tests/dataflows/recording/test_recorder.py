@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dataflows.recording.holes import Tape
+from dataflows.recording.refusal import REFUSED_S
 from dataflows.recording.repair import Mender
 from pipelines.settings import Settings, SettingsError, Venue
 from pipelines.store.journal import Tail, segments
@@ -402,8 +403,6 @@ def test_volumes_of_the_next_date_are_told_in_the_last_hour(tmp_path: Path) -> N
 def test_a_venue_that_refuses_keeps_no_other_from_being_recorded_and_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataflows.recording.refusal.REFUSED_S", 1.0)
-
     async def play() -> Settings:
         async with exchange(BTC) as made, exchange(BTC) as other:
             other.rest_status = 451
@@ -418,7 +417,8 @@ def test_a_venue_that_refuses_keeps_no_other_from_being_recorded_and_is_left_alo
                 await recorder._settle_pending()
                 assert (len(other.asked), other.subscribed) == (asked, [])
                 other.rest_status = 200
-                await until(lambda: not station.refused)
+                monkeypatch.setattr(station.rest, "_clock", lambda: time.monotonic() + REFUSED_S)
+                assert not station.refused
                 await recorder._settle_pending()
                 await until(lambda: other.subscribed)
                 made.trade(BTC)
