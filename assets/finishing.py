@@ -111,7 +111,7 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
         return []
     live = set() if ask.archive else wanted & recorded
     if live and not ask.force and not is_finished(at.lake, day):
-        raise Refused(f"{day}: the flow has not passed 00:15 UTC of the next date; wait for it, or seal with --force")
+        raise Refused("the flow has not passed 00:15 UTC of the next date; wait for it, or say `force`")
     if live and ask.repair:
         live -= _repair(at, day, live, watch)
     tapes: list[DayTape] = [stored_day(at.lake, day)] if live else []
@@ -188,7 +188,7 @@ def _wanted(at: House, day: Day, ask: Ask, recorded: set[str], sealed: Seals) ->
     configured = at.settings.venues.get(day.venue)
     symbols = ask.symbols or recorded or sealed or (configured.symbols if configured else ())
     if not symbols:
-        raise Refused(f"{day}: nothing was recorded, and the settings name no symbols of {day.venue}; give --symbols")
+        raise Refused(f"nothing was recorded, and the settings name no symbols of {day.venue}; say which (`symbols`)")
     return {normalised(at.lake, day.venue, symbol) for symbol in symbols}
 
 

@@ -138,9 +138,13 @@ def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) 
 
 def _failure(failed: list[Outcome], count: int, ask: Ask) -> dg.Failure:
     again = retry(failed, ask)
-    bad = "; ".join(f"{o.day}: {o.error}" for o in failed)
+    reasons: dict[str, list[str]] = {}
+    for outcome in failed:
+        reasons.setdefault(outcome.error, []).append(str(outcome.day))
+    bad = "; ".join(f"{', '.join(days)}: {reason}" for reason, days in reasons.items())
+    others = " The others are done." if count > len(failed) else ""
     return dg.Failure(
-        f"{len(failed)} of {count} days failed: {bad}. The others are done. Just these again: {'; '.join(again)}",
+        f"{len(failed)} of {count} days failed: {bad}.{others} Just these again: {'; '.join(again)}",
         metadata={"failed_days": len(failed), "to_try_again": dg.MetadataValue.md("\n".join(["```", *again, "```"]))},
         allow_retries=False,
     )

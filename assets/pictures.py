@@ -81,7 +81,8 @@ def line(
 def _frame(title: str, bounds: tuple[float, float], parts: Sequence[str]) -> str:
     base = HEIGHT - BOTTOM
     axes = f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="{BAND}"/>'
-    texts = _text(LEFT, 14, title) + _text(2, TOP + 8, _short(bounds[1])) + _text(2, base, _short(bounds[0]))
+    low, high = _ends(*bounds)
+    texts = _text(LEFT, 14, title) + _text(2, TOP + 8, high) + _text(2, base, low)
     return _canvas(HEIGHT, "".join([axes, texts, *parts]))
 
 
@@ -103,8 +104,14 @@ def _width(texts: Sequence[str]) -> float:
     return LETTER * max(map(len, texts), default=0)
 
 
-def _short(value: float) -> str:
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= unit:
-            return f"{value / (1e3 if name == 'k' else unit):.3g}{name}"
-    return f"{value:.4g}"
+def _ends(low: float, high: float) -> tuple[str, str]:
+    """Return the ends of an axis with as many digits as tell them apart, and one more."""
+    differ = next((digits for digits in range(3, 9) if _short(low, digits) != _short(high, digits)), 9)
+    return _short(low, differ + 1), _short(high, differ + 1)
+
+
+def _short(value: float, digits: int) -> str:
+    for unit, least, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e3, 1e4, "k")):
+        if abs(value) >= least:
+            return f"{value / unit:.{digits}g}{name}"
+    return f"{value:.{digits}g}"

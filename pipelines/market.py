@@ -182,7 +182,7 @@ VPIN = Table(
     "vpin",
     "Volume buckets and VPIN = sum |buy - sell| / sum V over the last n complete buckets: "
     "absolute order imbalance in volume time, not a probability.",
-    ("venue", "symbol", "setting", "bucket"),
+    ("venue", "symbol", "setting", "date", "bucket"),
     ("symbol", "setting", "ts"),
     (
         _VENUE,

@@ -79,7 +79,7 @@ def rows(at: House) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for name in ("trades", "bars", "vpin", "features", "posture", "alerts"):
         table = at.lake.table(name).filter(pl.col("date").is_in(DATES))
-        found[name] = table.sort("date", *TABLES[name].key).select(columns(name)).collect().rows()
+        found[name] = table.sort(TABLES[name].key).select(columns(name)).collect().rows()
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,12 @@ def test_a_key_must_not_come_twice(lake: LiveLake, stream: Stream) -> None:
     stream.commit("trades", trade(2))
     stream.commit("trades", trade(2), venue="binance-spot")
     assert examine(lake, "trades") == Verdict(4, 3, {"repeats a key": 1})
+
+
+def test_buckets_are_counted_from_0_in_each_date(lake: LiveLake, stream: Stream) -> None:
+    stream.commit("vpin", BUCKET)
+    stream.commit("vpin", {**BUCKET, "ts": NOW - timedelta(days=1), "end": NOW - timedelta(days=1)})
+    assert examine(lake, "vpin") == Verdict(2, 2, {})
 
 
 def rewrite(lake: LiveLake, change: pl.Expr, drop: str | None = None) -> None:

@@ -64,6 +64,20 @@ def test_a_row_of_nulls_is_shown(stream: Stream, table: str) -> None:
     assert isinstance(told["rows_shown"], dg.TableMetadataValue)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ((89_999.5, 90_000.1), ("89.9995k", "90.0001k")),
+        ((9_990.0, 10_020.0), ("9990", "10.02k")),
+        ((0.68, 0.97), ("0.68", "0.97")),
+        ((1.0, 1.0), ("1", "2")),
+    ],
+)
+def test_the_ends_of_an_axis_can_be_told_apart(bounds: tuple[float, float], told: tuple[str, str]) -> None:
+    svg = pictures.line("x", [(0, bounds[0]), (1, bounds[1])], (0, 1), [])
+    assert all(f">{text}</text>" in svg for text in told)
+
+
 def test_a_line_breaks_where_a_value_is_unknown() -> None:
     svg = pictures.line("x", [(0, 1.0), (1, None), (2, 3.0), (3, 2.0)], (0, 4), ["a", "b"])
     drawn = points(svg)

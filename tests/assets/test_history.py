@@ -242,4 +242,4 @@ def test_nobody_guesses_symbols(archive: Archive, tmp_path: Path, monkeypatch: p
     at = finishing.house(load(data=tmp_path))
     (outcome,) = finish_all(at, [Day(FIRST, "okx")], Ask())
     assert (outcome.status, archive.asked) == ("failed", [])
-    assert "give --symbols" in outcome.error
+    assert "say which (`symbols`)" in outcome.error

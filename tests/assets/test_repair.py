@@ -96,7 +96,7 @@ def test_a_day_that_the_flow_has_not_passed_is_left_alone(archive: Archive, sett
     assert finishing.due(at.lake, None) == []
     (outcome,) = finish_all(at, [DAY], Ask())
     assert outcome.status == "failed"
-    assert "seal with --force" in outcome.error
+    assert "say `force`" in outcome.error
     assert [o.status for o in finish_all(at, [DAY], Ask(force=True))] == ["sealed"]
 
 

@@ -142,7 +142,7 @@ def backfilled(market: Market, folder: Path, shelf: Shelf, dates: list[Day]) -> 
 def rows(lake: Lake, table: str, *without: str) -> pl.DataFrame:
     """Return rows that do not hang on a day's volume, in order."""
     frame = lake.table(table).filter(~BY_VOLUME.get(table, pl.lit(value=False))).collect()
-    return frame.sort("date", *TABLES[table].key).drop(*STREAMED, *without, strict=False)
+    return frame.sort(TABLES[table].key).drop(*STREAMED, *without, strict=False)
 
 
 def assert_equal_but_for_marks(live: Lake, batch: Lake) -> None:
