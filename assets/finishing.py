@@ -18,6 +18,7 @@ from pipelines.history.repair import holes, repair, settle
 from pipelines.history.seal import Sealed, seal
 from pipelines.history.stale import finished, is_finished, stale, unsealed
 from pipelines.history.stored_day import stored_day
+from pipelines.history.stored_files import LIVE, files_of, is_sealed, symbols_in, told
 from pipelines.rules.book import load as load_rules
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake
@@ -210,10 +211,14 @@ def normalised(lake: Lake | None, venue: str, symbol: str) -> str:
 
 
 def _recorded(lake: Lake, day: Day, sealed: Seals) -> set[str]:
-    """Return the symbols of which the lake holds trades that were not taken from an archive."""
+    """Return the symbols of which the lake holds trades that were not taken from an archive.
+
+    A file tells where its trades are from as well: one that was killed before its seal has no seal to tell it.
+    """
     archived = {symbol for symbol, row in sealed.items() if row["source"] not in RECORDED}
-    trades = lake.table("trades", date=day.date).filter(pl.col("venue") == day.venue).select("symbol").unique()
-    return set(trades.collect()["symbol"]) - archived
+    files = files_of(lake, "trades", day)
+    ours = [f for f in files if not is_sealed(f.path) or told(lake, "trades", f).get("source", LIVE) in RECORDED]
+    return {symbol for file in ours for symbol in symbols_in(lake, "trades", file)} - archived
 
 
 def seals_of(lake: Lake, day: Day) -> Seals:

@@ -237,6 +237,23 @@ def test_the_command_that_tries_again_names_just_what_failed() -> None:
     ]
 
 
+def test_a_day_that_was_killed_before_its_seal_is_no_recorded_one(
+    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.history.seal._Sealing._seal", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(finish_all(finishing.house(settings), DAYS[:1], Ask()))
+    at = finishing.house(settings)
+    assert at.lake.table("trades").collect().height
+    (outcome,) = finish_all(at, DAYS[:1], Ask())
+    assert (outcome.status, outcome.error) == ("sealed", "")
+    assert archive.asked == DAYS[:1] * 2
+
+
 def test_nobody_guesses_symbols(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     at = finishing.house(load(data=tmp_path))

@@ -41,15 +41,18 @@ class Place:
     """A folder in which backfills run, each a process of its own."""
 
     def __init__(self, folder: Path, archive: Path) -> None:
-        self.root = folder / "data" / "lake"
+        self.root, self.said = folder / "data" / "lake", folder / "said.txt"
         self.environment = {**os.environ, "TAPEFLOW_CONFIG": str(folder / "tapeflow.yaml")}
         folder.mkdir()
         Path(self.environment["TAPEFLOW_CONFIG"]).write_text(SETTINGS.format(data=folder / "data", archive=archive))
 
     def start(self) -> subprocess.Popen[bytes]:
         command = ["-m", "tapeflow", "backfill", "--venue", "binance-usdm", "--dates", ",".join(map(str, DATES))]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen([sys.executable, *command], env=self.environment, stdout=quiet, stderr=quiet)
+        with self.said.open("wb") as said:
+            return subprocess.Popen([sys.executable, *command], env=self.environment, stdout=said, stderr=subprocess.STDOUT)
+
+    def finish(self) -> None:
+        assert self.start().wait(DEADLINE_S) == 0, self.said.read_text()
 
     def files(self) -> int:
         return sum(1 for _ in self.root.rglob("*.parquet"))
@@ -76,10 +79,10 @@ def kill(place: Place, after_files: int, delay_s: float) -> None:
 def check_kills(archive: Path, folder: Path, kills: int, seed: int) -> None:
     draw = random.Random(seed)
     uncut, killed = Place(folder / "uncut", archive), Place(folder / "killed", archive)
-    assert uncut.start().wait(DEADLINE_S) == 0
+    uncut.finish()
     for _ in range(kills):
         kill(killed, draw.randrange(12), draw.expovariate(20))
-    assert killed.start().wait(DEADLINE_S) == 0
+    killed.finish()
     assert killed.rows() == uncut.rows()
     assert len(killed.rows()["seals"]) == len(DATES)
 
