@@ -12,7 +12,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from assets import slack
 from assets.day_checks import UNFINISHED
-from assets.slack import Slack, plain
+from assets.slack import Slack
+from pipelines.briefs.blocks import escaped
 
 HOUR_S = 3600.0
 SHOWN = 300
@@ -85,7 +86,7 @@ def failed_runs(instance: dg.DagsterInstance, since: float, page: str) -> Iterat
         name = _job(run)
         why = _first_line(instance, run.run_id)
         yield Notice(
-            f"{name}: {_cause(why)}", f"*{plain(name)} failed*: {plain(why)}\n<{page}/runs/{run.run_id}|run {run.run_id[:8]}>"
+            f"{name}: {_cause(why)}", f"*{escaped(name)} failed*: {escaped(why)}\n<{page}/runs/{run.run_id}|run {run.run_id[:8]}>"
         )
 
 
@@ -100,7 +101,7 @@ def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
                 part = f" ({evaluation.partition})" if evaluation.partition else ""
                 where = f"{page}/assets/{'/'.join(key.asset_key.path)}?view=checks"
                 link = f"{page}/runs/{record.run_id}" if record.run_id else where
-                text = f"*check {plain(name)} failed*{part}: {plain((evaluation.description or '')[:SHOWN])}\n<{link}|look>"
+                text = f"*check {escaped(name)} failed*{part}: {escaped((evaluation.description or '')[:SHOWN])}\n<{link}|look>"
                 yield Notice(f"check {name}", text)
 
 

@@ -41,8 +41,3 @@ class Slack(NamedTuple):
 def from_environment() -> Slack:
     """Return what the environment or `.env` says."""
     return Slack(*(secret(name) or "" for name in ("SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_CHANNEL")))
-
-
-def plain(text: str) -> str:
-    """Return text in which nothing is a mention, a link or markup to Slack."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

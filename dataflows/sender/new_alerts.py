@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.instants import us
 from pipelines.market import ALERTS
 from pipelines.store import LakeError
 
@@ -22,8 +23,6 @@ FIRST_US = 600_000_000
 """The first start begins with what was committed this long ago."""
 ROUNDED_US = 1000
 """Statistics of a file may be rounded to this."""
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class Cursor(msgspec.Struct):
@@ -131,6 +130,4 @@ def _end(row: dict[str, Any]) -> int:
 
 def _us(time: dt.datetime | int) -> int:
     """Return a time in us since 1970; the log's own are in ms."""
-    if isinstance(time, int):
-        return time * 1000
-    return (time.replace(tzinfo=time.tzinfo or dt.UTC) - _EPOCH) // _MICROSECOND
+    return time * 1000 if isinstance(time, int) else us(time.replace(tzinfo=time.tzinfo or dt.UTC))

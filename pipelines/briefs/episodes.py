@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from typing import Any
 
@@ -112,10 +111,3 @@ def held(alert: Alert, *, quiet: bool) -> Held:
 def hashed(*parts: str) -> str:
     """Return the name of something by what it is about."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def us(time: dt.datetime | int) -> int:
-    """Return a time of a row in us since 1970, exactly."""
-    if isinstance(time, int):
-        return time
-    return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

@@ -15,8 +15,9 @@ import msgspec
 
 from pipelines.brief_settings import Briefs
 from pipelines.briefs import alert_words, elevated, episodes
-from pipelines.briefs.episodes import MINUTE_US, Alert, Episode, Held, hashed, us
+from pipelines.briefs.episodes import MINUTE_US, Alert, Episode, Held, hashed
 from pipelines.briefs.message import Message
+from pipelines.instants import us
 
 SEVERE = 3
 """Told in quiet hours, too."""

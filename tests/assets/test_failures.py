@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from assets.failures import HOUR_S, Cursor, Notice, _cause, failed_checks, failed_runs, failures, tell
-from assets.slack import Slack, from_environment, plain
+from assets.slack import Slack, from_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +201,3 @@ def test_a_check_of_a_day_that_fails_in_a_run_is_told_once(server: SlackServer) 
     (text,) = server.texts
     first = "*check bars matches_venue failed* (2026-11-20|okx): 2026-11-20|okx: 3 &lt;minutes&gt; differ"
     assert text == f"{first}\n<{PAGE}/runs/{runs[0]}|look>"
-
-
-def test_plain_text_holds_no_mention() -> None:
-    assert plain("<!channel> & <@U1>") == "&lt;!channel&gt; &amp; &lt;@U1&gt;"

@@ -10,11 +10,10 @@ import msgspec
 import pyarrow as pa
 
 from pipelines import alerts
+from pipelines.instants import us
 from pipelines.market import Instrument
 
 SOURCE = "agent"
-_MICROSECOND = dt.timedelta(microseconds=1)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +69,8 @@ def _alert(one: Finding) -> alerts.Alert:
     return alerts.Alert(
         one.id,
         Instrument(one.venue, one.symbol, "", "", ""),
-        (one.ts - _EPOCH) // _MICROSECOND,
-        (one.end - _EPOCH) // _MICROSECOND,
+        us(one.ts),
+        us(one.end),
         one.agent,
         one.severity,
         one.score,

@@ -12,7 +12,7 @@ from pipelines.alerts import severity
 from pipelines.briefs.agents.finding import Finding
 from pipelines.briefs.agents.reading import Frames, Reads, instruments, midnight
 from pipelines.briefs.agents.spells import begins
-from pipelines.briefs.episodes import us
+from pipelines.instants import us
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings

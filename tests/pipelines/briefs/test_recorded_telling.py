@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipelines.brief_settings import Briefs
-from pipelines.briefs.episodes import MINUTE_US, us
+from pipelines.briefs.episodes import MINUTE_US
 from pipelines.briefs.message import Message
 from pipelines.briefs.telling import Telling
+from pipelines.instants import us
 from pipelines.settings import Kernels
 from tests.pipelines.test_recorded_signals import tables
 
