@@ -69,13 +69,7 @@ def agent_checks(settings: Settings) -> dg.AssetChecksDefinition:
         for agent in AGENTS.values():
             found = evaluation(agent, running.standing(settings.data, agent.name), agent.interval_s(settings, utc()), time.time())
             if found.asset_check_key in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(
-                    passed=found.passed,
-                    asset_key=found.asset_key,
-                    check_name=found.check_name,
-                    description=found.description,
-                    severity=found.severity,
-                )
+                yield checks.result(found)
 
     return made
 

@@ -50,13 +50,19 @@ def live_checks(context: dg.AssetCheckExecutionContext, lake: LiveLake) -> Itera
     """Run by hand on the newest files what the sensor runs on the new ones."""
     for found in (*state(lake, time.time()), *_newest_files(lake)):
         if found.asset_check_key in context.selected_asset_check_keys:
-            yield dg.AssetCheckResult(
-                passed=found.passed,
-                asset_key=found.asset_key,
-                check_name=found.check_name,
-                description=found.description,
-                metadata=found.metadata,
-            )
+            yield result(found)
+
+
+def result(found: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+    """Return what a sensor reports as what a run yields."""
+    return dg.AssetCheckResult(
+        passed=found.passed,
+        asset_key=found.asset_key,
+        check_name=found.check_name,
+        description=found.description,
+        metadata=found.metadata,
+        severity=found.severity,
+    )
 
 
 def _newest_files(lake: LiveLake) -> Iterator[dg.AssetCheckEvaluation]:

@@ -15,25 +15,16 @@ from pipelines.briefs.agents import running
 from pipelines.briefs.agents.finding import Finding
 from pipelines.briefs.agents.reading import Frames
 from pipelines.briefs.agents.registry import AGENTS
-from pipelines.market import TABLES
 from pipelines.settings import Settings, load
 from pipelines.store.lake import Lake
-from tests.pipelines.briefs.agents.frames import DAY, MINUTE, minute
-from tests.pipelines.store.samples import put, rows
+from tests.pipelines.briefs.agents.frames import busy, minute
 
 pytestmark = pytest.mark.usefixtures("place")
 
 
 @pytest.fixture
 def lake(place: Path) -> Lake:
-    """A lake with 20 minutes of features at 10:00, of which those from 10:03 are busy."""
-    made = Lake(load().lake_root)
-    made.create()
-    ts = [minute(600 + k) for k in range(20)]
-    busy = [1.0] * 3 + [6.0] * 17
-    about: dict[str, Any] = {"ts": ts, "end": [t + MINUTE for t in ts], "rvol_5m": busy, "rvol_15m": busy, "date": DAY.date()}
-    put(made, TABLES["features"], rows(TABLES["features"], 20, **about))
-    return made
+    return busy(load().lake_root)
 
 
 class Sensor:

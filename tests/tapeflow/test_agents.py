@@ -11,12 +11,10 @@ import pytest
 
 from pipelines.briefs.agents.registry import AGENTS
 from pipelines.briefs.agents.running import Standing, note
-from pipelines.market import TABLES
 from pipelines.settings import load
 from pipelines.store.lake import Lake
 from tapeflow.cli import main
-from tests.pipelines.briefs.agents.frames import DAY, MINUTE, minute
-from tests.pipelines.store.samples import put, rows
+from tests.pipelines.briefs.agents.frames import busy
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -25,14 +23,7 @@ AT = "2024-07-19T10:10Z"
 
 @pytest.fixture
 def lake(place: Path) -> Lake:
-    """A lake with 20 minutes of features at 10:00, of which those from 10:03 are busy."""
-    made = Lake(load().lake_root)
-    made.create()
-    ts = [minute(600 + k) for k in range(20)]
-    busy = [1.0] * 3 + [6.0] * 17
-    about: dict[str, Any] = {"ts": ts, "end": [t + MINUTE for t in ts], "rvol_5m": busy, "rvol_15m": busy, "date": DAY.date()}
-    put(made, TABLES["features"], rows(TABLES["features"], 20, **about))
-    return made
+    return busy(load().lake_root)
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, Any]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,23 +13,14 @@ from pipelines.briefs.agents.finding import Finding
 from pipelines.briefs.agents.reading import Frames, midnight
 from pipelines.briefs.agents.registry import AGENTS, Agent
 from pipelines.briefs.agents.running import Round, Standing, due, keep, note, standing
-from pipelines.market import TABLES
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake
-from tests.pipelines.briefs.agents.frames import DAY, MINUTE, NOON, minute, settings
-from tests.pipelines.store.samples import put, rows
+from tests.pipelines.briefs.agents.frames import MINUTE, NOON, busy, minute, settings
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """A lake with 20 minutes of features at 10:00, of which those from 10:03 are busy."""
-    made = Lake(tmp_path / "lake")
-    made.create()
-    ts = [minute(600 + k) for k in range(20)]
-    busy = [1.0] * 3 + [6.0] * 17
-    about: dict[str, Any] = {"ts": ts, "end": [t + MINUTE for t in ts], "rvol_5m": busy, "rvol_15m": busy, "date": DAY.date()}
-    put(made, TABLES["features"], rows(TABLES["features"], 20, **about))
-    return made
+    return busy(tmp_path / "lake")
 
 
 def run(lake: Lake, data: Path, at: dt.datetime, name: str = "rvol", before: Standing | None = None) -> Standing:
