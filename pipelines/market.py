@@ -46,13 +46,6 @@ BAR_WIDTHS_US = {
 """Time bars and their width in microseconds; each divides the next, so each rolls up into the next."""
 
 
-class Side(enum.IntEnum):
-    """The aggressor: the side of the taker, as stored in `trades.side`."""
-
-    BUY = 1
-    SELL = -1
-
-
 class Flag(enum.IntFlag):
     """What is particular about a trade; stored as a list of words in `trades.flags`."""
 
