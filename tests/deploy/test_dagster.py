@@ -136,7 +136,7 @@ class Parts:
         }.items():
             log = stack.enter_context((data / f"{name}.log").open("wb"))
             process = subprocess.Popen([sys.executable, "-m", *command], env=env, cwd=ROOT, stdout=log, stderr=log)
-            stack.callback(process.wait, 60)
+            stack.callback(process.wait, SECONDS)  # a code server ends once its own server has noticed
             stack.callback(process.terminate)
 
     def ask(self, query: str) -> dict[str, Any]:

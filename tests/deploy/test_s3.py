@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 import pytest
+from pyarrow.fs import FileSelector
 
 from assets.finishing import Ask, finish_all, house
 from assets.live import Cursor, report
@@ -116,6 +118,7 @@ def test_upkeep_and_the_sensor_of_the_live_tables_work_on_s3(lake: str) -> None:
 
 REPLAY = """
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from dataflows.replay import replay
@@ -126,13 +129,22 @@ made.finish()
 """
 
 
-def replayed(lake: str, path: Path, local: Path, patience: float | None = None) -> int:
-    """Run a replay, killed after so many seconds; return its exit status."""
+def replayed(lake: str, path: Path, local: Path, most: int | None = None) -> int:
+    """Run a replay, killed when the lake has so many objects more; return its exit status."""
     command, root = [sys.executable, "-c", REPLAY, lake, str(path), str(local)], Path(__file__).parents[2]
-    try:
-        return subprocess.run(command, cwd=root, timeout=patience, capture_output=True, check=False).returncode
-    except subprocess.TimeoutExpired:
-        return -signal.SIGKILL
+    there = objects(lake)
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while most is not None and process.poll() is None and objects(lake) < there + most:
+            time.sleep(0.01)
+        if most is not None:
+            process.kill()
+        return process.wait()
+
+
+def objects(lake: str) -> int:
+    """Return how many objects a lake has, committed or not."""
+    fs, folder = Lake(lake).folder("trades")
+    return len(fs.get_file_info(FileSelector(folder.rpartition("/")[0], recursive=True, allow_not_found=True)))
 
 
 def test_the_stream_into_s3_gives_what_the_batch_path_gives(lake: str, files: Path, tmp_path: Path) -> None:
@@ -152,7 +164,7 @@ def test_killed_on_its_way_into_s3_it_ends_in_the_same_lake(lake: str, files: Pa
     (path, _) = sorted(files.iterdir())
     draw, kills = random.Random(5), 0
     for _ in range(20):
-        if (status := replayed(lake, path, tmp_path / "local", draw.uniform(3, 15))) == 0:
+        if (status := replayed(lake, path, tmp_path / "local", draw.randrange(1, 12))) == 0:
             break
         assert status == -signal.SIGKILL
         kills += 1
