@@ -30,11 +30,7 @@ CLOCK_WRONG_S: Final = 5.0
 """An offset beyond which trades are soon taken for ones from the future (10 s)."""
 TRADES: Final = 20
 """Trades at the quotes below which nothing is said of their sides."""
-AGREED: Final = 0.7
-"""Share of trades on the side of their quote below which sides are taken for mirrored.
-
-Sound streams reach 0.8 to 1, by how fast the quotes move between two trades; mirrored ones what is left to 1.
-"""
+AGREED: Final = 0.9
 _QUOTES: Final[frozenset[Feed]] = frozenset({"quotes"})
 DISK_SHARE: Final = 0.05
 """Free share of the disk below which the recorder sheds."""

@@ -59,7 +59,7 @@ class Quotes(NamedTuple):
 
 
 def book_tickers(listing: Listing, trades: Trades, quotes: Quotes) -> list[Frame]:
-    """Return the bookTicker stream's data: the best quotes that each of `trades` met."""
+    """Return the bookTicker stream's data: the best quotes that each of `trades` met, which stood a millisecond before it."""
     name = listing.native
     rows = zip(
         trades.id.tolist(),
@@ -75,7 +75,7 @@ def book_tickers(listing: Listing, trades: Trades, quotes: Quotes) -> list[Frame
         Frame(
             -1,
             f'{{"e":"bookTicker","u":{2 * u},"s":"{name}","ps":"{name}","b":"{b}","B":"{bs}","a":"{a}","A":"{as_}",'
-            f'"T":{t},"E":{sent},"st":1}}',
+            f'"T":{t - 1},"E":{sent},"st":1}}',
         )
         for u, sent, t, b, bs, a, as_ in rows
     ]

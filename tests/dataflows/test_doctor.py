@@ -25,7 +25,7 @@ def settings(tmp_path: Path, port: int, *symbols: str) -> Settings:
 
 
 def an_exchange(*faults: str) -> Exchange:
-    return exchange(seed=7, symbols=("BTC-USDT", "ETH-USDT"), rate=2000, recording=None, speed=1, faults=faults)
+    return exchange(seed=7, symbols=("BTC-USDT", "ETH-USDT"), rate=500, recording=None, speed=1, faults=faults)
 
 
 async def examined(tmp_path: Path, served: Exchange, *symbols: str, seconds: float = 2.0) -> dict[str, Finding]:

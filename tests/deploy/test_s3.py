@@ -118,7 +118,6 @@ def test_upkeep_and_the_sensor_of_the_live_tables_work_on_s3(lake: str) -> None:
 
 REPLAY = """
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 from dataflows.replay import replay
