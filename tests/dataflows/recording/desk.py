@@ -10,10 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from dataflows.recording.holes import Tape
 from dataflows.recording.recorder import Recorder
+from dataflows.recording.repair import Mender
 from pipelines.settings import Settings, Venue
 from pipelines.store.journal_report import entries
 from tests.dataflows.fake_exchange import FakeExchange
+
+BTC = "BTCUSDT"
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -100,3 +104,17 @@ class Written:
         live = [p["data"]["a"] for p in self.payloads("frame") if isinstance(p, dict) and p.get("data", {}).get("s") == symbol]
         repaired = [t["a"] for e in self.entries if e["kind"] == "repair" and e["head"]["symbol"] == symbol for t in e["body"]]
         return Counter(live + repaired)
+
+
+def tape(recorder: Any, symbol: str = BTC, venue: str = "demo") -> Tape:
+    mender = recorder.stations[venue].menders[symbol]
+    assert isinstance(mender, Mender)
+    return mender.tape
+
+
+def last_id(recorder: Any, symbol: str = BTC) -> int:
+    return (tape(recorder, symbol).next_id or 1) - 1
+
+
+def holes(recorder: Any) -> int:
+    return sum(len(mender.tape.holes) for mender in recorder.stations["demo"].menders.values())
