@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import polars as pl
 import tapeflow as tf
 from assets.checks import STREAMED
 from pipelines.market import TABLES
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("trades", "bars", "vpin", "alerts")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _environment(folder: Path, slack: str) -> dict[str, str]:
-    ports = [_free_port() for _ in range(3)]
+    ports = free_ports(3)
     names = ("TAPEFLOW_PORTS__DAGSTER", "TAPEFLOW_PORTS__METRICS", "TAPEFLOW_PORTS__DEMO")
     told = {"TAPEFLOW_BRIEFS__SLACK__API": f"{slack}/api/", "SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_CHANNEL": "#desk"}
     return {**os.environ, **dict(zip(names, map(str, ports), strict=True)), "TAPEFLOW_DATA": str(folder), **told}
@@ -65,7 +65,7 @@ def _environment(folder: Path, slack: str) -> dict[str, str]:
 @contextmanager
 def _slack() -> Iterator[str]:
     """Serve Slack on this machine; give its address."""
-    port = _free_port()
+    (port,) = free_ports(1)
     server = subprocess.Popen([sys.executable, "-m", "tests.slack_server", "--port", str(port)], cwd=ROOT)
     try:
         yield f"http://127.0.0.1:{port}"
@@ -83,19 +83,6 @@ def _idle_agents(env: dict[str, str]) -> set[str]:
     """Name the agents that have not run, or not well."""
     told = json.loads(_tapeflow(env, "agents", "--demo", "--json").stdout)
     return {agent["name"] for agent in told if agent["status"] != "ok"}
-
-
-def _free_port() -> int:
-    """Return a free port whose successor, where the recorder's metrics go, is free too."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pipelines.settings import Kernels
 from pipelines.store.journal_writer import Writer
 from pipelines.store.segment import Record
 from pipelines.venues import venue
-from tests.faults.house import free_ports
+from tests.ports import free_ports
 
 VENUE = "binance-usdm"
 FRAMES = 1_000_000

@@ -35,8 +35,9 @@ from pipelines.settings import Settings
 from pipelines.store.lake import Lake
 from tests.assets.month import Home, Reports, Run
 from tests.assets.test_history import DAYS, archive, launch, settings
-from tests.faults.house import ROOT, free_ports, wait_for
+from tests.faults.house import ROOT, wait_for
 from tests.pipelines.store.samples import put, rows
+from tests.ports import free_ports
 
 __all__ = ["archive", "settings"]
 

@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from tests.ports import free_ports
+
 DAY_MS = 86_400_000
 
 
@@ -44,7 +46,7 @@ class FakeExchange:
         self._sockets: dict[ServerConnection, set[str]] = {}
         self._server: Server | None = None
         self._feeding: asyncio.Task[None] | None = None
-        self.port = 0
+        (self.port,) = free_ports(1)
 
     @property
     def url(self) -> str:
@@ -54,7 +56,6 @@ class FakeExchange:
         self._server = await serve(
             self._serve, "127.0.0.1", self.port, process_request=self._request, ping_interval=None, compression=None
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         self.pause()

@@ -14,6 +14,7 @@ from pipelines.settings import Settings, Venue
 from pipelines.tape import Decoded
 from pipelines.venues import venue
 from pipelines.venues.binance import Binance
+from tests.ports import free_ports
 
 
 def settings(tmp_path: Path, port: int, *symbols: str) -> Settings:
@@ -70,18 +71,9 @@ def test_a_route_that_acknowledges_and_stays_silent_is_a_fault(tmp_path: Path, m
     assert "data on 0 of 1 streams" in found["route market"].found
 
 
-def test_a_venue_that_is_not_reached_is_told(tmp_path: Path, unused_port: int) -> None:
-    found = asyncio.run(doctor._venues(settings(tmp_path, unused_port), 0.1))
+def test_a_venue_that_is_not_reached_is_told(tmp_path: Path) -> None:
+    found = asyncio.run(doctor._venues(settings(tmp_path, free_ports(1)[0]), 0.1))
     assert [(f.check, f.state) for f in found] == [("reached", "fault")]
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_mirrored_sides_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pipelines.store.lake import Lake
 from pipelines.store.segment import Record
 from pipelines.tape import Rows
 from tests import tapes
-from tests.faults.house import free_ports
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 VENUE = "binance-usdm"

@@ -14,6 +14,7 @@ from dataflows.recorder import run
 from pipelines.settings import Ports, Settings
 from tests.dataflows.fake_exchange import FakeExchange
 from tests.dataflows.recording.desk import Written, exchange, settings, until
+from tests.ports import free_ports
 
 SCRIPT = """
 import sys
@@ -23,14 +24,8 @@ sys.exit(run(Settings.model_validate_json(sys.argv[1])))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def served(data: Path, made: FakeExchange) -> Settings:
-    return settings(data, made).model_copy(update={"ports": Ports(metrics=free_port() - 1)})
+    return settings(data, made).model_copy(update={"ports": Ports(metrics=free_ports(1)[0])})
 
 
 async def start(wanted: Settings) -> asyncio.subprocess.Process:

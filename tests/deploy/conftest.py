@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.house import free_ports, wait_for
+from tests.faults.house import wait_for
+from tests.ports import free_ports
 
 BUCKET = "bucket"
 

@@ -25,8 +25,9 @@ import yaml
 from assets import upkeep
 from pipelines.market import TRADES
 from pipelines.store.lake import Lake
-from tests.faults.house import ROOT, free_ports, wait_for
+from tests.faults.house import ROOT, wait_for
 from tests.pipelines.store.samples import put, rows
+from tests.ports import free_ports
 
 DEPLOY = ROOT / "deploy"
 PASSWORD = "made-up"

@@ -17,7 +17,8 @@ from pipelines.store.lake import Lake
 from pipelines.tape import Rows
 from tests import tapes
 from tests.dataflows.test_live import journal
-from tests.faults.house import ROOT, free_ports, wait_for
+from tests.faults.house import ROOT, wait_for
+from tests.ports import free_ports
 
 SHARDS = ("a", "b")
 MADE = ("trades", "bars", "vpin", "features", "posture", "alerts", "gaps", "coverage")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pipelines.settings import Ports, Settings, demo_settings
 from pipelines.store.lake import Lake, LakeError
 from tapeflow.screen import as_json
 from tapeflow.status import gather
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,21 +31,6 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) ->
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
         time.sleep(0.05)
-
-
-def free_ports(n: int) -> list[int]:
-    """Return ports that are free, each with the one above it."""
-    found: list[int] = []
-    while len(found) < n:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            found.append(port)
-    return found
 
 
 class House:

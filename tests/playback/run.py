@@ -19,13 +19,14 @@ import polars as pl
 
 from pipelines.store.lake import Lake
 from pipelines.venues import venue as venue_named
-from tests.faults.house import ROOT, free_ports, wait_for
+from tests.faults.house import ROOT, wait_for
 from tests.playback import binance, okx
 from tests.playback.bybit import Bybit
 from tests.playback.coinbase import Advanced, Exchange
 from tests.playback.kraken import Kraken
 from tests.playback.market import TICK, Forced, Trade
 from tests.playback.server import Playback, Script
+from tests.ports import free_ports
 
 
 class Played(NamedTuple):

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from tapeflow import supervisor
 from tapeflow.supervisor import Child, Report, Supervisor
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -155,8 +155,7 @@ def test_settings_that_worked_before_are_tried_again(tmp_path: Path, monkeypatch
 
 
 def test_a_child_waits_for_the_port_of_the_one_before(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     listen = python(
         f"import socket, time; time.sleep(0.3); s = socket.create_server(('127.0.0.1', {port}))\nwhile True: s.accept()"
     )

@@ -15,22 +15,12 @@ from pipelines.settings import Settings, SettingsError, load
 from tapeflow import up
 from tapeflow.cli import main
 from tapeflow.supervisor import Child
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEADLINE_S = 20.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free, each with a free one behind it."""
-    while True:
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        ports = [s.getsockname()[1] for s in held]
-        for server in held:
-            server.close()
-        if len({*ports, *(p + 1 for p in ports)}) == 2 * count and max(ports) < 65_535:
-            return ports
 
 
 @pytest.fixture
