@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("steady", derandomize=True, database=None)
-settings.load_profile("steady")  # a run tells of the code, not of the draw; `make soak` draws anew
+settings.register_profile("steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")  # a run tells of the code, neither of the draw nor of the machine's load; `make soak` draws anew
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real recordings, kept outside the project."""
