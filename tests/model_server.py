@@ -124,7 +124,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 return
             done = server.take(Asked(self.path, dict(self.headers), json.loads(content)))
             if isinstance(done, Hangs):
-                server.ended.wait(60)
+                server.ended.wait(600)
                 self.close_connection = True
                 return
             self._send(

@@ -53,7 +53,7 @@ class Trial:
     ) -> None:
         with ModelServer(*script) as server:
             url = server.url + ("/v1" if protocol == "openai" else "")
-            model = Model(**{"protocol": protocol, "name": "anthropic.test-1", "url": url, "timeout_s": 30, **limits})
+            model = Model(**{"protocol": protocol, "name": "anthropic.test-1", "url": url, "timeout_s": 120, **limits})
             settings = Settings(briefs=Briefs(model=model), venues=SETTINGS.venues)
             self.spent = Spent(folder / "model.db", model)
             self.worded: Worded = ask(lake, question, found, settings, self.spent)

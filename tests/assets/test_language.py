@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -83,8 +84,8 @@ class Trial:
     ) -> None:
         with ModelServer(*script) as server, capture_logs() as self.logs:
             url = server.url + ("/v1" if protocol == "openai" else "")
-            # The end of the last script part is never waited for: no behaviour sleeps longer than the limit.
-            model = Model(**{"protocol": protocol, "name": "anthropic.test-1", "url": url, "timeout_s": 15, **limits})
+            # Long, for a busy machine: what is to be waited for comes at once, and what takes too long says how long it may.
+            model = Model(**{"protocol": protocol, "name": "anthropic.test-1", "url": url, "timeout_s": 120, **limits})
             self.spent = Spent(folder / "model.db", model)
             began = time.monotonic()
             self.outcome = word([SHEET], Settings(briefs=Briefs(model=model)), self.spent, headlines)
@@ -186,7 +187,8 @@ FORM = "its answer is not in the form that was asked for"
 def test_a_host_that_fails_is_left_to_the_template(tmp_path: Path, protocol: Protocol, answer: Behaviour, why: str) -> None:
     trial = Trial(tmp_path, protocol, answer)
     assert trial.why.startswith(why)
-    assert trial.took < 10
+    assert len(trial.asked) <= 2  # its client tries nothing again by itself
+    assert trial.took < 60
     assert trial.ledger()[2:] == (1, trial.why)
 
 
@@ -197,7 +199,7 @@ def test_a_host_that_fails_is_left_to_the_template(tmp_path: Path, protocol: Pro
 def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path, protocol: Protocol, answer: Behaviour) -> None:
     trial = Trial(tmp_path, protocol, answer, timeout_s=1)
     assert trial.why == "no answer within 1 s"
-    assert trial.took < 8
+    assert trial.took < 60  # of the minutes that it would take
     assert trial.ledger()[0] > 0  # nobody knows whether it is charged for: the worst case stands
 
 
@@ -214,9 +216,10 @@ def test_a_wrong_key_is_told_without_it(tmp_path: Path, protocol: Protocol, monk
 
 
 def test_a_host_that_is_not_there(tmp_path: Path) -> None:
-    with ModelServer(GOOD) as gone:
-        url = gone.url
-    assert Trial(tmp_path, "openai", GOOD, url=url + "/v1").why == "the model's host cannot be reached, or broke off"
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # it is ours, and nobody listens there
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+        assert Trial(tmp_path, "openai", GOOD, url=url).why == "the model's host cannot be reached, or broke off"
 
 
 def test_a_limit_that_is_reached_asks_nobody(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_what_the_template_says_a_model_may_say(tmp_path: Path, monkeypatch: pyt
     lake = known(tmp_path / "lake")
     sheets = collect(lake, [DEMO], AT, SETTINGS, "hourly")
     with ModelServer(repeated) as server:
-        model = Model(protocol="openai", name="test", url=f"{server.url}/v1")
+        model = Model(protocol="openai", name="test", url=f"{server.url}/v1", timeout_s=120)
         settings = Settings(venues=SETTINGS.venues, briefs=Briefs(model=model))
         draft = word(sheets, settings, Spent(tmp_path / "model.db", model))
     assert isinstance(draft, Draft), draft

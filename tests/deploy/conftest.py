@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -27,7 +26,7 @@ def s3() -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: _made(f"{url}/{BUCKET}"), "moto's S3")
+        wait_for(lambda: _made(f"{url}/{BUCKET}"), "moto's S3", 180)
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {
                 "AWS_ENDPOINT_URL": url,
@@ -46,7 +45,7 @@ def s3() -> Iterator[str]:
 
 def _made(bucket: str) -> bool:
     try:
-        with urllib.request.urlopen(urllib.request.Request(bucket, method="PUT"), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(bucket, method="PUT"), timeout=60) as answer:
             return bool(answer.status == 200)
-    except urllib.error.URLError:
+    except OSError:  # urllib wraps what fails on the way there, and not what fails on the way back
         return False

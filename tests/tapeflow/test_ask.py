@@ -93,7 +93,7 @@ def test_with_a_model(lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatc
     line = "BTC-USDT: VPIN {F3} at the end, {F2} before; its highest was {F4} at {F5}, in {F8} buckets"
     with ModelServer(Calls(DRAFT, {"lines": [line]}), Answers(b"{}", 500)) as server:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        for name, value in (("PROTOCOL", "openai"), ("NAME", "test"), ("URL", f"{server.url}/v1")):
+        for name, value in (("PROTOCOL", "openai"), ("NAME", "test"), ("URL", f"{server.url}/v1"), ("TIMEOUT_S", "120")):
             monkeypatch.setenv(f"TAPEFLOW_BRIEFS__MODEL__{name}", value)
         status, out, _ = run(capsys, "ask", NIGHT, "--lake", lake.root)
         assert status == 0

@@ -20,7 +20,7 @@ from tests.ports import free_ports
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture
