@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,8 @@ import polars as pl
 import structlog
 
 from dataflows.live import RebuildMark, RecoveryError, generation, only_one, run, writer
+from pipelines.history.day import Day
+from pipelines.history.stale import finished
 from pipelines.market import DAY_US, TABLES
 from pipelines.settings import Settings
 from pipelines.store.journal import segments
@@ -25,7 +27,7 @@ def rebuild(settings: Settings, start: str) -> int:
     Raises
     ------
     RecoveryError
-        If the date is none, the flow is running, or the journal does not reach back that far.
+        If the date is none, or sealed from it on; if the flow is running, or the journal does not reach back that far.
     """
     try:
         first = (date.fromisoformat(start) - date(1970, 1, 1)).days * DAY_US
@@ -37,11 +39,25 @@ def rebuild(settings: Settings, start: str) -> int:
         raise RecoveryError(f"the journal at {settings.journal_dir} is empty: there is nothing to rebuild from")
     lake = Lake(settings.lake_root)
     lake.create()
+    if final := _final(lake, settings.shard, start):
+        behind = max(final).date + timedelta(1)
+        raise RecoveryError(
+            f"--from {start}: {', '.join(map(str, final))} {'is' if len(final) == 1 else 'are'} sealed, and a rebuild would store "
+            f"rows a second time; begin with --from {behind}"
+        )
     with only_one(folder):
         mark = _forget(settings, folder, lake, first)
         _take_out(lake, settings.shard, start)
         _leave(folder, msgspec.structs.replace(mark, ready=True))
     return run(settings, until_end=True)
+
+
+def _final(lake: Lake, shard: str, start: str) -> list[Day]:
+    """Return the dates from one on that a shard has recorded, that are over, and that are sealed."""
+    sealed = {Day(date.fromisoformat(file.date), file.venue) for file in lake.live("seals").values() if file.date >= start}
+    files = (file for file in lake.live("coverage").values() if _is_live(file.path, shard))
+    ours = {Day(date.fromisoformat(file.date), file.venue) for file in files}
+    return sorted(finished(lake, sorted(sealed & ours)))
 
 
 def _forget(settings: Settings, folder: Path, lake: Lake, first: int) -> RebuildMark:
