@@ -42,8 +42,8 @@ def rebuild(settings: Settings, start: str) -> int:
     if final := _final(lake, settings.shard, start):
         behind = max(final).date + timedelta(1)
         raise RecoveryError(
-            f"--from {start}: {', '.join(map(str, final))} {'is' if len(final) == 1 else 'are'} sealed, and a rebuild would store "
-            f"rows a second time; begin with --from {behind}"
+            f"--from {start}: {', '.join(map(str, final))} {'is' if len(final) == 1 else 'are'} sealed, and a rebuild would "
+            f"store rows a second time; begin with --from {behind}"
         )
     with only_one(folder):
         mark = _forget(settings, folder, lake, first)
