@@ -28,6 +28,14 @@ from tests.playback.market import TICK, Forced, Trade
 from tests.playback.server import Playback, Script
 from tests.ports import free_ports
 
+RECORD = """
+from dataflows.recording import liveness
+from tapeflow.cli import main
+liveness.EXPECTED = 10**9
+raise SystemExit(main(["record"]))
+"""
+"""A recorder that takes no feed for silent that has sent before: a recording ends, a venue does not."""
+
 
 class Played(NamedTuple):
     """What a lake holds of a run."""
@@ -58,12 +66,12 @@ def play(scripts: Sequence[Script], folder: Path, cut: tuple[int, int] | None = 
         }
         out = folder / "said.txt"
         with out.open("wb") as file:
-            command = [sys.executable, "-m", "tapeflow", "record"]
+            command = [sys.executable, "-c", RECORD]
             recorder = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=file)
             stack.callback(recorder.kill)
             try:
                 wait_for(
-                    lambda: recorder.poll() is not None or all(s.played.is_set() for s in servers.values()), "all was played", 90
+                    lambda: recorder.poll() is not None or all(s.played.is_set() for s in servers.values()), "all was played", 180
                 )
             except AssertionError as error:
                 waiting = [name for name, server in servers.items() if not server.played.is_set()]
@@ -72,13 +80,13 @@ def play(scripts: Sequence[Script], folder: Path, cut: tuple[int, int] | None = 
             for _ in range(2):  # whole for a second: a snapshot of the book is due in each
                 told, since = folder / "data" / "status" / "recorder.json", time.time_ns() + 10**9
                 try:
-                    wait_for(partial(_whole, told, since), "every gap was closed and every book whole", 30)
+                    wait_for(partial(_whole, told, since), "every gap was closed and every book whole", 60)
                 except AssertionError as error:
                     raise AssertionError(f"{error}\n{told.read_text()}\n{out.read_text()[-4000:]}") from None
             recorder.send_signal(signal.SIGTERM)
             assert recorder.wait(60) == 0, out.read_text()[-4000:]
             command = [sys.executable, "-m", "tapeflow", "run", "--until-end"]
-            assert subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, timeout=120, check=False).returncode == 0
+            assert subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=file, timeout=180, check=False).returncode == 0
         return Played(Lake(str(folder / "data" / "lake")), {n: s.asked for n, s in servers.items()}, out.read_text())
 
 

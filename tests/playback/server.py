@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 PACE_S = 0.002
-"""Between two frames of a socket: quick, and yet not all in one read."""
+"""Between two frames: quick, and yet not all in one read. What a busy machine sends late is made up for."""
 
 
 NUMBER = '"@number@"'
@@ -99,7 +99,7 @@ class Playback:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,6 +124,8 @@ class Playback:
         keys = {frame.key for frame in frames}
         at, lost = self.cut or (len(frames), 0)
         await self._subscribed(keys)
+        clock = asyncio.get_running_loop().time
+        due = clock()
         for number, frame in enumerate(frames):
             self.script.now_ms = max(self.script.now_ms, frame.ms)
             if number == at:
@@ -132,14 +134,17 @@ class Playback:
                     del self._sessions[connection]
             if at <= number < at + lost:
                 continue
-            await self._subscribed({frame.key})  # a socket that the recorder gave up is open again soon
+            if await self._subscribed({frame.key}):  # a socket that the recorder gave up is open again soon
+                due = clock()
             for connection, subscribed in list(self._sessions.items()):
                 if frame.key in subscribed:
                     with suppress(ConnectionClosed):
                         await self._send(connection, frame.text, lost=frame.lost)
-            await asyncio.sleep(PACE_S)
+            due += PACE_S
+            await asyncio.sleep(max(0.0, due - clock()))
         for connection in list(self._sessions):
-            await (await connection.ping())  # the answer comes once all before it was taken
+            with suppress(ConnectionClosed):
+                await (await connection.ping())  # the answer comes once all before it was taken
         self.played.set()
 
     async def _send(self, connection: ServerConnection, text: str, *, lost: bool = False) -> None:
@@ -148,9 +153,13 @@ class Playback:
         if not lost:
             await connection.send(text.replace(NUMBER, str(number)))
 
-    async def _subscribed(self, keys: set[str]) -> None:
+    async def _subscribed(self, keys: set[str]) -> bool:
+        """Wait until there are subscriptions to all of them; return whether some were not there yet."""
+        waited = False
         while not keys <= set().union(*self._sessions.values()):
+            waited = True
             await asyncio.sleep(0.01)
+        return waited
 
     async def _client(self, connection: ServerConnection) -> None:
         keys: set[str] = set()
