@@ -20,7 +20,7 @@ from pipelines.venues.venue import Route, Stream, Venue
 STAGGER_S: Final = 1.0
 """How long after the first the second of two redundant sockets is opened: what ends one must not end the other."""
 OVERLAP_S: Final = 5.0
-"""How long new sockets may take to show data until the old ones are closed all the same."""
+"""How long new sockets, once all are subscribed, may take to show data until the old ones are closed all the same."""
 log = structlog.get_logger(__name__)
 
 
@@ -148,7 +148,12 @@ class Sockets:
         for line in new:
             await line.opened.wait()
         until = self._journal.clock() + OVERLAP_S
-        while old and not all(line.delivering for line in new) and self._journal.clock() < until:
+        while old and not all(line.delivering for line in new):
+            now = self._journal.clock()
+            if any(line.subscribed_at is None for line in new):  # subscribing is paced; what is not asked for cannot come
+                until = now + OVERLAP_S
+            elif now >= until:
+                break
             await asyncio.sleep(0.02)
         await asyncio.gather(*(line.retire() for line in old))
         self._reconnects += sum(line.reconnects for line in old)

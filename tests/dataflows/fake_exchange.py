@@ -18,6 +18,12 @@ from websockets.protocol import State
 from tests.ports import free_ports
 
 DAY_MS = 86_400_000
+AHEAD_NS = DAY_MS * 10**6 * 3 // 2 - time.time_ns() % (DAY_MS * 10**6)
+
+
+def now_ns() -> int:
+    """Return the time, moved to begin at noon tomorrow: no test runs over midnight, or in a day's last hour."""
+    return time.time_ns() + AHEAD_NS
 
 
 class FakeExchange:
@@ -92,7 +98,7 @@ class FakeExchange:
         """Let `n` trades happen and send each to the sockets that subscribed, `copies` times; none where `sockets` is empty."""
         for _ in range(n):
             made = self.trades[symbol]
-            now = int(time.time() * 1000)
+            now = now_ns() // 10**6
             made.append({"a": len(made) + 1, "p": "100.5", "q": "0.25", "f": len(made), "l": len(made), "T": now, "m": False})
             for _ in range(copies):
                 self.send(symbol, made[-1], sockets=sockets)
@@ -147,7 +153,7 @@ class FakeExchange:
         return self._answer(200, self._rest(url.path.rpartition("/")[2], dict(parse_qsl(url.query))))
 
     def _rest(self, name: str, query: dict[str, str]) -> Any:
-        now = int(time.time() * 1000)
+        now = now_ns() // 10**6
         if name == "time":
             return {"serverTime": now}
         if name == "exchangeInfo":

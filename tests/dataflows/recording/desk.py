@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,12 +14,12 @@ from dataflows.recording.recorder import Recorder
 from dataflows.recording.repair import Mender
 from pipelines.settings import Settings, Venue
 from pipelines.store.journal_report import entries
-from tests.dataflows.fake_exchange import FakeExchange
+from tests.dataflows.fake_exchange import FakeExchange, now_ns
 
 BTC = "BTCUSDT"
 
 
-async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 100.0) -> None:
     """Wait until something is so.
 
     Raises
@@ -59,7 +58,7 @@ async def recording(
     wanted: Settings,
     free: Callable[[Path], float] = lambda folder: 0.5,
     reload: Callable[[], Settings] | None = None,
-    now_ns: Callable[[], int] = time.time_ns,
+    now_ns: Callable[[], int] = now_ns,
     ready: str = "demo",
 ) -> AsyncIterator[Recorder]:
     """Record, from when the sockets of venue `ready` are open."""

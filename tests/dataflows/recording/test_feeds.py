@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from dataflows.recording import status
+from dataflows.recording.connection import Connection
 from dataflows.recording.overlap import OverlapMender
+from dataflows.recording.recorder import Recorder
 from dataflows.recording.repair import Mender
+from dataflows.recording.wire import Wire
 from pipelines.records import Kind
 from pipelines.settings import Settings, Venue
 from pipelines.venues import VENUES
+from pipelines.venues.venue import Stream
 from tests.dataflows.recording.desk import Written, recording, until
 from tests.dataflows.recording.toy import RULES, Toy, ToyExchange, toy_exchange
 
@@ -122,10 +127,10 @@ def test_a_tail_that_the_venue_tells_of_and_does_not_come_is_fetched(tmp_path: P
                 made.happen(1)
                 await until(lambda: next_id(recorder) == 2)
                 made.happen(2, 3, silently=True)
-                made.send("tail", i=3)
-                await asyncio.sleep(0.25)
-                made.send("tail", i=3)
-                await until(lambda: next_id(recorder) == 4 and not station(recorder).menders["BTC"].tape.holes)
+                while next_id(recorder) < 4:
+                    made.send("tail", i=3)
+                    await asyncio.sleep(0.05)
+                await until(lambda: not station(recorder).menders["BTC"].tape.holes)
         return wanted
 
     written = Written(asyncio.run(scene()))
@@ -160,8 +165,10 @@ def test_where_ids_do_not_follow_each_other_the_newest_page_is_held_against_what
                 await until(lambda: len(mender._recent) == 3)
                 made.happen(*missed, silently=True)
                 made.subscribed = resume
+                monkeypatch.setattr("dataflows.recording.overlap.FIRST_LIVE_S", 30.0 if live else 0.2)
                 made.cut()
                 await until(lambda: station(recorder).gaps["closed"] == 1)
+                monkeypatch.setattr("dataflows.recording.overlap.FIRST_LIVE_S", 0.2)
                 made.subscribed = None
                 made.cut()
                 await until(lambda: station(recorder).gaps["closed"] == 2)
@@ -199,7 +206,7 @@ def test_a_book_whose_snapshot_comes_over_rest_is_asked_for_after_its_first_upda
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dataflows.recording.books.SPREAD_S", 0.05)
-    monkeypatch.setattr("dataflows.recording.books.AGAIN_S", 0.3)
+    monkeypatch.setattr("dataflows.recording.books.AGAIN_S", 60.0)
 
     async def scene() -> Settings:
         async with toy_exchange("BTC") as made:
@@ -212,6 +219,7 @@ def test_a_book_whose_snapshot_comes_over_rest_is_asked_for_after_its_first_upda
                 made.send("book", i=11, p=10)
                 made.send("book", i=12, p=11)
                 await until(lambda: line.books.broken == [])
+                line.books._kept["BTC"].not_before = 0.0  # it was asked for long ago
                 made.book["i"] = 21
                 made.send("book", i=21, p=20)
                 await until(lambda: line.breaks == 1)
@@ -245,9 +253,13 @@ def test_a_book_that_breaks_is_subscribed_anew_on_its_socket_or_on_a_new_one(
             async with recording(wanted) as recorder:
                 (line,) = station(recorder).lines
                 await until(lambda: line.books.broken == [])
+                made.subscribed = None if books == "socket" else snapshot
                 made.send("book", i=9, p=8)
                 await until(lambda: station(recorder).sockets.breaks == 1)
-                assert told(recorder)["books_broken"] == ["BTC-USD"] or books == "none"
+                if books == "socket":
+                    await until(lambda: len(made.received) == 3)
+                    assert told(recorder)["books_broken"] == ["BTC-USD"]
+                    snapshot(made.sockets[0], "book", "BTC")
                 await until(lambda: station(recorder).lines[-1].books.broken == [] and len(made.received) > 1)
                 await until(lambda: len(station(recorder).lines) == 1)
                 assert (station(recorder).lines[0] is line) == (books == "socket")
@@ -291,7 +303,7 @@ def test_with_two_sockets_each_keeps_a_book_and_the_loss_of_one_is_no_gap(
 def test_a_stream_that_is_acknowledged_and_never_comes_is_told_and_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataflows.recording.delivery.DEADLINES", {"trades": 0.3, "quotes": 0.3, "book": 0.3})
+    soon = {"trades": 0.3, "quotes": 0.3, "book": 0.3}
 
     async def scene() -> Settings:
         async with toy_exchange("BTC", "ETH") as made:
@@ -301,6 +313,8 @@ def test_a_stream_that_is_acknowledged_and_never_comes_is_told_and_asked_for_aga
                 made.happen(1)
                 made.send("quotes")
                 made.send("quotes", "ETH")
+                await until(lambda: station(recorder).lines[0].awaited == {Stream("trades", "ETH")})
+                monkeypatch.setattr("dataflows.recording.delivery.DEADLINES", soon)
                 await until(lambda: told(recorder)["silent_streams"] == ["trades ETH-USD"])
                 await until(lambda: len(made.handshakes) == 2)
                 assert station(recorder).sockets.delivery.found == 1
@@ -383,32 +397,73 @@ def test_sockets_are_replaced_before_the_venue_closes_them_and_only_once_the_new
     assert ids(written) == set(range(1, max(ids(written)) + 1))
 
 
+def test_old_sockets_stay_until_the_new_ones_are_subscribed_however_slowly_the_venue_wants_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.recording.sockets.OVERLAP_S", 0.1)
+    retire, subscribed = Connection.retire, list[bool]()
+
+    async def scene() -> None:
+        async with toy_exchange("BTC", "ETH") as made:
+            toy = Toy(rules=RULES._replace(messages_per_second=2.0))
+            async with recording(play(monkeypatch, toy, tmp_path, made, symbols=("BTC", "ETH"))) as recorder:
+                await until(lambda: len(made.received) == 2)
+
+                async def retired(line: Connection) -> None:
+                    subscribed.append(all(one.subscribed_at is not None for one in station(recorder).lines))
+                    await retire(line)
+
+                monkeypatch.setattr(Connection, "retire", retired)
+                station(recorder).sockets.renew("age")
+                await until(lambda: subscribed and len(station(recorder).lines) == 1)
+
+    asyncio.run(scene())
+    assert subscribed[0]
+
+
 def test_messages_are_paced_and_the_venue_is_pinged_as_it_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = RULES._replace(messages_per_second=10.0, ping=b"ping", ping_s=0.25)
+    sent: list[float] = []
 
-    async def scene() -> float:
+    class Timed(Wire):
+        async def send(self, message: Any, text: bool | None = None) -> None:
+            if message != b"ping":
+                sent.append(asyncio.get_running_loop().time())
+            await super().send(message, text=text)
+
+    monkeypatch.setattr("dataflows.recording.connection.Wire", Timed)
+
+    async def scene() -> None:
         async with toy_exchange("BTC", "ETH", "SOL") as made:
-            begun: list[float] = []
-            made.subscribed = lambda *_: begun.append(asyncio.get_running_loop().time())
             wanted = play(monkeypatch, Toy(rules=rules), tmp_path, made, "trades", "quotes", symbols=("BTC", "ETH", "SOL"))
             async with recording(wanted) as recorder:
-                await until(lambda: len(begun) == 6 and made.received.count("ping") >= 2)
+                await until(lambda: len(made.received) - made.received.count("ping") == 6 and made.received.count("ping") >= 2)
                 assert station(recorder).lines[0].shown == {}
-        return begun[-1] - begun[0]
 
-    assert asyncio.run(scene()) >= 0.45
+    asyncio.run(scene())
+    assert min(later - earlier for earlier, later in pairwise(sent)) >= 0.09
 
 
 def test_no_more_sockets_are_opened_than_the_venue_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene() -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(Recorder, "clock", lambda _: now[0])
+
+    async def scene() -> tuple[int, int]:
         async with toy_exchange("BTC") as made:
             toy = Toy(rules=RULES._replace(connects=(4, 1.0)), apart=True)
-            async with recording(play(monkeypatch, toy, tmp_path, made, "trades", "quotes", "book")):
-                pass
-        return made.handshakes
 
-    first, second, third = asyncio.run(scene())
-    assert third - first >= 0.4 > second - first
+            async def wait_and_let_time_pass() -> int:
+                await until(lambda: len(made.handshakes) == 2)
+                await asyncio.sleep(0.6)  # so that the third, which was told to wait for 0.5 s, asks again
+                before = len(made.handshakes)
+                now[0] += 0.6
+                return before
+
+            waiting = asyncio.create_task(wait_and_let_time_pass())
+            async with recording(play(monkeypatch, toy, tmp_path, made, "trades", "quotes", "book")):
+                return await waiting, len(made.handshakes)
+
+    assert asyncio.run(scene()) == (2, 3)
 
 
 # What is shed, lost and asked for
@@ -471,9 +526,14 @@ def test_what_cannot_be_fetched_is_told_for_each_feed_and_open_interest_is_asked
             async with recording(wanted):
                 made.cut()
                 await until(lambda: len(made.handshakes) == 2)
+                await until(lambda: Written(wanted).payloads("disconnect") and _fundings(Written(wanted)))
         return wanted
 
     written = Written(asyncio.run(scene()))
     assert sorted(g["feed"] for g in written.payloads("gap_close")) == ["book", "liquidations", "quotes"]
-    assert [e["head"]["symbol"] for e in written.entries if e["kind"] == Kind.FUNDING.name.lower()] == ["BTC"]
+    assert _fundings(written) == ["BTC"]
     assert written.payloads("connect")[0]["feeds"] == ["trades", "quotes", "book", "liquidations", "funding"]
+
+
+def _fundings(written: Written) -> list[str]:
+    return [e["head"]["symbol"] for e in written.entries if e["kind"] == Kind.FUNDING.name.lower()]

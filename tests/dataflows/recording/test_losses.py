@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataflows.recording.liveness import TICK_S, Liveness
 from pipelines.settings import Settings
 from pipelines.store.journal import Tail
 from pipelines.store.journal_report import entries
 from tests.dataflows.recording.desk import BTC, Written, exchange, holes, last_id, recording, settings, tape, until
 
 pytestmark = pytest.mark.usefixtures("quick_overlap")
+
+
+@pytest.fixture
+def live_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trades go on: the first one after a loss is waited for, however late."""
+    monkeypatch.setattr("dataflows.recording.repair.FIRST_LIVE_S", 100.0)
 
 
 def test_missing_ids_are_told_and_fetched(tmp_path: Path) -> None:
@@ -67,7 +73,7 @@ def test_ids_that_the_venue_lacks_are_told_unfillable(tmp_path: Path) -> None:
     assert set(written.ids()) == {1, 2, 5, 6, 7}
 
 
-def test_after_a_cut_the_feed_is_opened_again_and_what_was_missed_is_fetched(tmp_path: Path) -> None:
+def test_after_a_cut_the_feed_is_opened_again_and_what_was_missed_is_fetched(tmp_path: Path, live_comes: None) -> None:
     async def play() -> Settings:
         async with exchange(BTC) as made:
             wanted = settings(tmp_path, made)
@@ -109,23 +115,28 @@ def test_a_cut_in_which_nothing_happened_leaves_no_hole(tmp_path: Path) -> None:
     assert [gap[1] for gap in Written(asyncio.run(play())).gaps()] == ["reconnect", "none"]
 
 
-def test_a_stalled_socket_is_found_within_five_seconds(tmp_path: Path) -> None:
-    async def play() -> tuple[Settings, float]:
+def test_a_stalled_socket_is_found_within_five_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_comes: None) -> None:
+    look, looks = Liveness.look, [0]
+
+    def counted(*args: Any) -> str | None:
+        looks[0] += 1
+        return look(*args)
+
+    async def play() -> Settings:
         async with exchange(BTC) as made:
             wanted = settings(tmp_path, made)
             async with recording(wanted) as recorder:
                 made.feed(BTC, per_second=20)
                 await until(lambda: last_id(recorder) > 5)
                 made.stall()
-                begun = time.monotonic()
-                await until(lambda: holes(recorder) == 1)
-                found = time.monotonic() - begun
+                with monkeypatch.context() as patch:
+                    patch.setattr(Liveness, "look", counted)
+                    await until(lambda: holes(recorder) == 1)
                 await until(lambda: holes(recorder) == 0)
-        return wanted, found
+        return wanted
 
-    wanted, found = asyncio.run(play())
-    assert found < 5
-    written = Written(wanted)
+    written = Written(asyncio.run(play()))
+    assert looks[0] * TICK_S < 5, "looks are counted, which come late on a busy machine"
     assert written.payloads("disconnect")[0]["reason"] == "stalled"
     assert set(written.ids()) == set(range(1, max(written.ids()) + 1))
 
@@ -137,8 +148,8 @@ def test_a_socket_that_is_acknowledged_and_bears_nothing_is_opened_again(tmp_pat
         async with exchange(BTC) as made:
             wanted = settings(tmp_path, made)
             async with recording(wanted) as recorder:
-                await until(lambda: len(made.subscribed) == 2)
-                await until(lambda: recorder.stations["demo"].lines[0].silences == 2)
+                await until(lambda: len(made.subscribed) >= 2)
+                await until(lambda: recorder.stations["demo"].lines[0].silences >= 2)
         return wanted
 
     assert [d["reason"] for d in Written(asyncio.run(play())).payloads("disconnect")][:2] == ["no_data", "no_data"]

@@ -226,9 +226,12 @@ def test_a_long_answer_is_looked_through_for_errors_within_milliseconds() -> Non
     listed = [{"instId": f"A{k}-USDT", "instType": "SPOT", "tickSz": "0.1", "state": "live", "uly": ""} for k in range(20_000)]
     body = msgspec.json.encode({"code": "0", "data": listed, "msg": ""})
     assert len(body) > 1_000_000
-    begun = time.process_time()
-    assert venue("okx").parse_error(body) is None
-    assert time.process_time() - begun < 0.1
+    took: list[float] = []
+    for _ in range(5):
+        begun = time.thread_time()
+        assert venue("okx").parse_error(body) is None
+        took.append(time.thread_time() - begun)
+    assert min(took) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.slack_blocks import markup, shown
 from tests.slack_server import HOOK, PNG, TOKEN, Fault, SlackServer, running
 
 DESK, SEVERE = "C0DESK0001", "C0SEVERE01"
-DEADLINE_S = 30.0
+DEADLINE_S = 100.0
 INJECTIONS = (
     "<!channel> <!here> <@U0123456> <#C0123456|x> <https://evil.example|click>",
     "*bold* _it_ ~no~ `code` ```block``` > quote",

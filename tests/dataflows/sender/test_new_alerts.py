@@ -16,7 +16,6 @@ from pipelines.market import ALERTS
 from pipelines.store.lake import Lake
 from tests.pipelines.store import samples
 
-NOW_US = time.time_ns() // 1000
 HOUR_US = 3_600_000_000
 
 
@@ -47,13 +46,13 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
     return [row["alert_id"] for row in rows]
 
 
-def reader(lake: Lake, before: NewAlerts | None = None, now_us: int = NOW_US) -> NewAlerts:
-    """Return a reader that goes on where another was, as after a restart."""
-    return NewAlerts(lake, json.loads(json.dumps(before.cursor())) if before else None, now_us)
+def reader(lake: Lake, before: NewAlerts | None = None, ahead_us: int = 0) -> NewAlerts:
+    """Return a reader that goes on where another was, as after a restart, with its clock that far ahead."""
+    return NewAlerts(lake, json.loads(json.dumps(before.cursor())) if before else None, time.time_ns() // 1000 + ahead_us)
 
 
 def test_without_a_lake_there_is_nothing_yet(tmp_path: Path) -> None:
-    made = NewAlerts(Lake(tmp_path / "none"), None, NOW_US)
+    made = NewAlerts(Lake(tmp_path / "none"), None, 0)
     assert made.read() == []
     assert made.cursor() is None
 
@@ -74,7 +73,7 @@ def test_each_commit_is_read_once(lake: Lake) -> None:
 def test_the_first_start_leaves_out_what_is_old(lake: Lake) -> None:
     put(lake, 100, 5000)
     put(lake, 20, venue="okx")
-    later = reader(lake, now_us=NOW_US + HOUR_US)
+    later = reader(lake, ahead_us=HOUR_US)
     assert later.read() == []
     compact(lake)
     assert later.read() == []
