@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from pipelines.briefs import question as questions
+from pipelines.briefs import times
 from pipelines.briefs.collect import collect, watched
 from pipelines.briefs.fact import Fact
 from pipelines.briefs.naming import Instrument
 from pipelines.briefs.notes import Notes
 from pipelines.briefs.queries import DAY, day
-from pipelines.briefs.question import Question, Window
+from pipelines.briefs.question import Question
 from pipelines.briefs.reading import Reader, moment
 from pipelines.briefs.sheet import Sentence, Sheet
+from pipelines.briefs.times import Window
 from pipelines.briefs.window import Span, Told
 from pipelines.briefs.words import insert, named, plain
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 3
 """Instruments that one answer tells of."""
+SHOWN: Final = 9
+"""Instruments that are named as left out; of more it says how many."""
 KIND: Final = "asked"
 OLD: Final = dt.timedelta(days=1)
 """Age of the newest bar from which on times are counted from it, not from now."""
@@ -74,21 +78,21 @@ def gather(lake: Lake, text: str, settings: Settings, at: dt.datetime, first: in
     if len(text) > questions.LONGEST:
         raise Unanswerable(f"a question has at most {questions.LONGEST} characters")
     zone = settings.briefs.zone
-    known = _instruments(lake, questions.window(text, at, zone), settings)
+    known = _instruments(lake, times.window(text, at, zone), settings)
     found = questions.read(text, at, zone, known)
     if found.unknown and not found.instruments:
         raise Unanswerable(f"not in this lake: {'; '.join(found.unknown)}")
     if not (found.instruments or found.topics or found.window.words):
         raise Unanswerable(_what_can_be_asked(known))
-    chosen = list(found.instruments or watched(lake, settings, found.window.end))[:MOST]
-    if not chosen:
+    wanted = tuple(found.instruments or watched(lake, settings, found.window.end))
+    if not wanted:
         raise Unanswerable(f"no instrument of this lake was traded before {_clock(found.window.end)}")
-    return _about(lake, found._replace(instruments=tuple(chosen)), settings, first)
+    return _about(lake, found._replace(instruments=wanted[:MOST], left_out=wanted[MOST:]), settings, first)
 
 
 def named_in(lake: Lake, text: str, settings: Settings, at: dt.datetime) -> tuple[Instrument, ...]:
     """Return the instruments of the lake that a text names."""
-    known = _instruments(lake, Window(at - questions.WIDEST, at, ""), settings)
+    known = _instruments(lake, Window(at - times.WIDEST, at, ""), settings)
     return questions.read(text, at, settings.briefs.zone, known).instruments
 
 
@@ -119,7 +123,7 @@ def newest(lake: Lake, now: dt.datetime) -> dt.datetime:
 
 def answer(asked: Asked) -> list[str]:
     """Return the answer's lines, each number with the id of its fact."""
-    lines = [_time(asked.question.window)]
+    lines = [_time(asked.question.window), *left_out(asked.question)]
     for sheet, told in zip(asked.sheets, asked.told, strict=True):
         wanted = [topic for topic in asked.question.topics if topic in told] or list(told)
         lines += ["", f"{plain(sheet.symbol)} {plain(sheet.venue)}"]
@@ -133,6 +137,16 @@ def answer(asked: Asked) -> list[str]:
             ("Not known", sheet.unknown),
         ):
             lines += [name, *_items(asked, sentences)] if sentences else []
+    return lines
+
+
+def left_out(question: Question) -> list[str]:
+    """Say what was named and is not told of."""
+    lines = [f"Not in this lake: {'; '.join(map(plain, question.unknown))}"] if question.unknown else []
+    if rest := question.left_out:
+        names = ", ".join(f"{plain(symbol)} {plain(venue)}" for venue, symbol in rest[:SHOWN])
+        more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+        lines.append(f"Not told of: {names}{more}; an answer holds {MOST} instruments, ask for others by name")
     return lines
 
 

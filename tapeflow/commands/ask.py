@@ -52,7 +52,7 @@ def ask(
         worded = by_model(opened, question, found, chosen)
         why = worded.why
         if worded.lines:
-            lines, facts, queries = worded.lines, worded.facts, worded.queries
+            lines, facts, queries = [*asked.left_out(found.question), *worded.lines], worded.facts, worded.queries
     if json:
         show.as_object(_object(question, found, lines, facts, queries, why))
         return
@@ -78,6 +78,7 @@ def _object(
         "end": window.end,
         "topics": list(found.question.topics),
         "not_in_the_lake": list(found.question.unknown),
+        "not_told_of": [{"venue": venue, "symbol": symbol} for venue, symbol in found.question.left_out],
         "answer": lines,
         "why_by_rule": why,
         "queries": queries,

@@ -14,6 +14,7 @@ from pipelines.briefs.check import verify
 from pipelines.briefs.measure import SETTING, measured
 from pipelines.briefs.reading import Reader
 from pipelines.market import TABLES
+from pipelines.settings import Venue
 from pipelines.store.lake import Lake
 from tests.pipelines.briefs.lakes import AT, SETTINGS, cut, known
 from tests.pipelines.store.samples import moment, put, rows
@@ -124,6 +125,14 @@ def test_what_cannot_be_answered_says_what_can(lake: Lake, text: str, said: str)
 
 def test_without_an_instrument_those_that_are_watched_are_told_of(lake: Lake) -> None:
     assert gather(lake, "what happened in the last hour", SETTINGS, AT).question.instruments == (("demo", "BTC-USDT"),)
+
+
+def test_what_is_left_out_is_told(lake: Lake) -> None:
+    assert answer(gather(lake, "ADA and BTC in the last hour", SETTINGS, AT))[1] == "Not in this lake: ADA: there are BTC"
+    many = SETTINGS.model_copy(update={"venues": {"demo": Venue(symbols=("BTC-USDT", "E-USDT", "F-USDT", "G-USDT", "H-USDT"))}})
+    lines = answer(gather(lake, "what happened in the last hour", many, AT))
+    assert lines[1] == "Not told of: G-USDT demo, H-USDT demo; an answer holds 3 instruments, ask for others by name"
+    assert lines[2] == ""
 
 
 def test_a_question_is_asked_now_or_at_the_end_of_an_old_lake(lake: Lake, tmp_path: Path) -> None:
