@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from pipelines.jobs import Job, load
 from pipelines.sources import open_source
@@ -32,10 +35,18 @@ def lake(tmp_path: Path) -> Lake:
     return made
 
 
-def test_runs_headless_and_shows_prices_and_alerts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sockets() -> Iterator[Config]:
+    """Let the kernel listen on files: of ports Jupyter takes five that it closed again, and others may have them by then."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+
+
+def test_runs_headless_and_shows_prices_and_alerts(lake: Lake, sockets: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEFLOW_LAKE", lake.root)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    place = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    NotebookClient(notebook, timeout=240, startup_timeout=180, resources=place, config=sockets).execute()
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     assert sum("image/png" in data for data in shown) == 1
     assert any("big_trade" in data.get("text/plain", "") for data in shown)
