@@ -15,7 +15,7 @@ from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 from pipelines.venues.venue import ArchiveFile
 
-__all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day", "has_archive"]
+__all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day", "has_archive", "renewed"]
 WEB = ("http://", "https://")
 
 
@@ -79,6 +79,24 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
     except NoFileError as error:
         url = archive.base + error.files[0].path
         raise MissingError(f"{day}: the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
+
+
+def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Patience = PATIENCE) -> list[str]:
+    """Return the names of the files of a day that are kept and that the archive has issued anew since; none comes again by this.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive does not answer.
+    ValueError
+        If the venue has no archive, or a symbol is unknown.
+    """
+    place, base, tape = venue_named(day.venue), base_of(settings, day.venue), _tape(day)
+    if not base.startswith(WEB) or tape is None:
+        return []
+    known = [file for symbol in symbols for file in place.archive_files(place.guess(symbol).native, day.date, tape)]
+    with closing(Archive(base, settings.data / "archive" / day.venue, patience=patience)) as archive:
+        return [file.path.rpartition("/")[2] for file in known if archive.is_renewed(file)]
 
 
 def has_archive(settings: Settings, day: Day) -> bool:

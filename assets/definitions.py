@@ -5,7 +5,7 @@ import warnings
 
 import dagster as dg
 
-from assets import agents, briefs, learned, news, research, retention, sealing, slack
+from assets import agents, briefs, learned, news, reissues, research, retention, sealing, slack
 from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
 from assets.compaction import compaction
@@ -38,7 +38,7 @@ defs = dg.Definitions(
         *agents.agent_assets(),
         *briefs.brief_assets(_settings),
     ],
-    asset_checks=[live_checks, agents.agent_checks(_settings)],
+    asset_checks=[live_checks, agents.agent_checks(_settings), reissues.reissue_check(_settings)],
     jobs=[
         upkeep,
         backtest,
@@ -47,6 +47,7 @@ defs = dg.Definitions(
         retention.removal,
         *research.jobs,
         learned.learn,
+        reissues.archive_check,
         news.news_digest,
         *briefs.jobs.values(),
     ],
@@ -55,6 +56,7 @@ defs = dg.Definitions(
         *retention.schedules,
         *research.schedules,
         learned.monthly,
+        reissues.weekly,
         news.daily,
         *briefs.schedules(_settings),
     ],

@@ -122,6 +122,29 @@ class Archive:
                 self._watch(f"{path.name}: kept as it is, for the archive does not answer: {error}")
                 return path
 
+    def is_renewed(self, file: ArchiveFile) -> bool:
+        """Whether a file that is kept was issued anew since it was fetched; False where none is kept.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive does not answer.
+        """
+        known = _card(self.folder / file.path.lstrip("/"))
+        if known is None:
+            return False
+        try:
+            expected = self._checksum(file)
+            return expected != known["sha256"] if expected is not None else self._patiently(lambda: self._differs(file, known))
+        except _LaterError as error:
+            raise ArchiveError(f"{self.base}{file.path}: {error}; try again later") from None
+
+    def _differs(self, file: ArchiveFile, known: Card) -> bool:
+        """Whether a server that keeps no checksums calls what it has by another tag or time than what is kept."""
+        with self._ask(file.path, _conditions(known)) as answer:
+            told = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
+            return answer.status_code == 200 and told != (known.get("etag", ""), known.get("last_modified", ""))
+
     def _current(self, file: ArchiveFile, path: Path, known: Card | None, inspect: Inspect) -> Path | None:
         fault = ""
         for again in (False, True):

@@ -73,6 +73,7 @@ def test_what_is_to_run_by_itself_does(definitions: dg.Definitions) -> None:
     for name in ("hourly_brief", "daily_brief"):
         assert definitions.resolve_schedule_def(name).default_status is dg.DefaultScheduleStatus.RUNNING
     assert definitions.resolve_sensor_def("repair_gaps").default_status is dg.DefaultSensorStatus.STOPPED
+    assert definitions.resolve_schedule_def("weekly_archive_check").default_status is dg.DefaultScheduleStatus.STOPPED
     for name in ("daily_upkeep", "hourly_pairs", "daily_pairs", "weekly_scores", "monthly_learning", "daily_news_digest"):
         assert definitions.resolve_schedule_def(name).default_status is dg.DefaultScheduleStatus.RUNNING
 
