@@ -161,7 +161,7 @@ async def played(recording: list[Path], streams: list[str], last: int, speed: fl
     """Subscribe from the start and return what came, by stream, up to trade `last` of the first stream."""
     came: dict[str, list[dict[str, Any]]] = {stream: [] for stream in streams}
     served = exchange(seed=1, symbols=(), rate=1.0, recording=Path(os.pathsep.join(map(str, recording))), speed=speed, faults=())
-    async with asyncio.timeout(30), served.serving(0) as port:
+    async with asyncio.timeout(250), served.serving(0) as port:
         await asyncio.sleep(0.05)  # it must wait for its first listener
         url = f"ws://127.0.0.1:{port}/market/stream"
         async with connect(url, compression=None, max_queue=None, proxy=None) as ws:
