@@ -41,7 +41,9 @@ def read_file(path: Path, parse: Callable[[bytes], pa.Table]) -> pa.Table:
 
 
 def store(lake: Lake, day: Day, instrument: Instrument, candles: pa.Table) -> int:
-    """Write those candles of a date that table `klines` does not have; return how many."""
+    """Write those candles of a date that table `klines` does not have; return how many. Others may do so at the same time."""
+    turn = f"archive.klines.{day.venue}.{day.date}"
+    last = lake.version("klines", turn)
     ts = candles["ts"].cast(pa.int64())
     of_day = pc.and_(pc.greater_equal(ts, day.us), pc.less(ts, day.us + DAY_US))
     rows = ledger.klines(instrument, "1m", candles.filter(of_day))
@@ -49,6 +51,8 @@ def store(lake: Lake, day: Day, instrument: Instrument, candles: pa.Table) -> in
     there = known.filter(pc.equal(known["interval"], "1m"))["ts"].combine_chunks()
     rows = rows.filter(pc.invert(pc.is_in(rows["ts"], there)))
     if rows.num_rows:
-        name = f"archive.klines-{uuid4().int % 10**18:018d}"
-        lake.replace("klines", [], lake.stage("klines", rows, name, {"source": "archive"}))
+        staged = lake.stage("klines", rows, f"archive.klines-{uuid4().int % 10**18:018d}", {"source": "archive"})
+        if not lake.replace("klines", [], staged, app=turn, version=0 if last is None else last + 1):
+            lake.discard("klines", [file.path for file in staged])
+            return store(lake, day, instrument, candles)  # others have written candles of the date meanwhile
     return int(rows.num_rows)

@@ -2,6 +2,7 @@
 
 What was computed is written and compared before the first commit, and the comparison kept beside the lake until the last:
 killed anywhere and run again, sealing ends in the same lake. A table that holds the files of this very seal is done.
+Two that seal a day at once take turns: who finds that the other has committed to a table meanwhile begins anew.
 """
 
 from __future__ import annotations
@@ -169,12 +170,13 @@ def seal(
     for attempt in range(TRIES):
         if attempt and isinstance(tape, StoredDay):
             tape = stored_day(lake, tape.day)
+        turns = {table: lake.version(table, _turn(tape.day)) for table in ("trades", *DERIVED, "seals")}
         planned = plan(lake, tape, kernels, rules)
         if planned.done and not checks.may_compare(lake, tape, {s: _details(planned.seals[s]) for s in planned.symbols}):
             comparison.forget(lake, tape.day, planned.name)
             return Sealed(tape.day, True, {}, {}, {s: _details(planned.seals[s]) for s in planned.symbols}, {})
         try:
-            return _Sealing(lake, planned, sealed_at_us, watch).run()
+            return _Sealing(lake, planned, turns, sealed_at_us, watch).run()
         except (LakeError, FileNotFoundError):  # someone else was first: read it anew
             if attempt == TRIES - 1:
                 raise
@@ -182,10 +184,10 @@ def seal(
 
 
 class _Sealing:
-    """One attempt."""
+    """One attempt; `turns` are the last commits that a seal of this day had made to each table before it was planned."""
 
-    def __init__(self, lake: Lake, planned: Plan, now_us: int, watch: Watch) -> None:
-        self.lake, self.plan, self.now_us, self.watch = lake, planned, now_us, watch
+    def __init__(self, lake: Lake, planned: Plan, turns: dict[str, int | None], now_us: int, watch: Watch) -> None:
+        self.lake, self.plan, self.turns, self.now_us, self.watch = lake, planned, turns, now_us, watch
         self.day, self.tape = planned.tape.day, planned.tape
         self.writers = {"trades": SEAL + self.tape.digest, **dict.fromkeys(DERIVED, SEAL + planned.name)}
         self.seconds: dict[str, float] = {}
@@ -275,7 +277,12 @@ class _Sealing:
             add = [*staged.get(table, []), *keep]
             self.watch("commit", 0)
             if remove or add:
-                self.lake.replace(table, remove, add)
+                self._replace(table, remove, add, _turn(self.day), self.turns[table])
+
+    def _replace(self, table: str, remove: list[str], add: list[Staged], turn: str, last: int | None) -> None:
+        """Commit, unless another seal has done so since its `last` commit: what is to be added would be there twice."""
+        if not self.lake.replace(table, remove, add, app=turn, version=0 if last is None else last + 1):
+            raise LakeError(f"table {table}: {self.day} is being sealed by another process; wait for it")
 
     def _rest(self, table: str, file: Staged) -> pa.Table | None:
         """Return the rows of a file that stay, None if all do."""
@@ -297,13 +304,18 @@ class _Sealing:
 
     def _describe(self) -> None:
         """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""
-        noted = {"instruments": self._undescribed(), "inputs": self._unnoted()}
         if isinstance(self.tape, ArchiveDay):
             archive_notes.note(self.lake, self.tape, now_us=self.now_us)
-        for table, rows in noted.items():
+        turn = f"{SEAL}{self.day.venue}"
+        for table, lacking in (("instruments", self._undescribed), ("inputs", self._unnoted)):
+            last = self.lake.version(table, turn)
+            rows = lacking()
             if rows.num_rows:
-                name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
-                self.lake.replace(table, [], self.lake.stage(table, rows, name, {"seal": self.plan.name}))
+                self._replace(table, [], self._staged(table, rows), turn, last)
+
+    def _staged(self, table: str, rows: pa.Table) -> list[Staged]:
+        name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
+        return self.lake.stage(table, rows, name, {"seal": self.plan.name})
 
     def _undescribed(self) -> pa.Table:
         known = set(self.lake.table("instruments").select("venue", "symbol").collect().rows())
@@ -327,9 +339,8 @@ class _Sealing:
     def _seal(self, symbols: dict[str, Totals], told: dict[str, dict[str, Any]]) -> None:
         """Write the seals: the last commit."""
         rows = [self._row(symbol, totals, told.get(symbol, {})) for symbol, totals in symbols.items()]
-        name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
         table = to_rows.table("seals", {c: [row[c] for row in rows] for c in rows[0]})
-        self.lake.replace("seals", [], self.lake.stage("seals", table, name, {"seal": self.plan.name}))
+        self._replace("seals", [], self._staged("seals", table), _turn(self.day), self.turns["seals"])
         comparison.forget(self.lake, self.day, self.plan.name)
 
     def _row(self, symbol: str, totals: Totals, told: dict[str, Any]) -> dict[str, Any]:
@@ -359,6 +370,11 @@ class _Sealing:
             "engine": VERSION,
             "details": msgspec.json.encode(told).decode(),
         }
+
+
+def _turn(day: Day) -> str:
+    """Return the name by which the commits of seals of a day are counted in a table's log."""
+    return f"{SEAL}{day.venue}.{day.date}"
 
 
 def _details(row: dict[str, Any]) -> dict[str, Any]:

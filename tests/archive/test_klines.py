@@ -14,6 +14,7 @@ import pytest
 from assets import day_checks, finishing
 from assets.finishing import Ask, House, finish_all, house
 from assets.klines import fetch_klines
+from pipelines.history import stored_files
 from pipelines.history.archive_day import archive_day
 from pipelines.history.day import Day
 from pipelines.history.kline_files import read_file, store
@@ -115,6 +116,28 @@ def test_minutes_may_lie_in_a_folder(tmp_path: Path) -> None:
     (folder / f"BTCUSDT-1m-{DATE}.csv").write_bytes(days.klines(MADE))
     told, _ = finished(at_home(tmp_path, str(folder)))
     assert told["share"] == 1.0
+
+
+def test_minutes_that_others_store_at_the_same_time_are_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "klines.csv").write_bytes(days.klines(MADE))
+    archived = venue(VENUE).archive_klines("BTCUSDT", DATE)
+    assert archived is not None
+    candles = read_file(tmp_path / "klines.csv", archived.parse)
+    mine, theirs = Lake(tmp_path / "lake"), Lake(tmp_path / "lake")
+    mine.create()
+    true_read = stored_files.read
+
+    def read_and_wait(*args: Any) -> Any:
+        """Let the others finish between what is read here and what is written."""
+        found = true_read(*args)
+        monkeypatch.setattr("pipelines.history.kline_files.read", true_read)
+        assert store(theirs, DAY, BTC, candles) == 1440
+        return found
+
+    monkeypatch.setattr("pipelines.history.kline_files.read", read_and_wait)
+    assert store(mine, DAY, BTC, candles) == 0
+    assert mine.table("klines").collect().height == 1440
+    assert len([*(tmp_path / "lake" / "klines").rglob("*.parquet")]) == 1
 
 
 @pytest.mark.parametrize(("flipped", "tape"), [(False, "fill"), (True, "fill"), (True, "agg")])

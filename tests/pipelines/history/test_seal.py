@@ -123,3 +123,26 @@ def test_days_in_any_order_and_late_trades_in_any_order_end_in_the_same_bytes(tm
             seal(lake, stored_day(lake, found[0][0]), tapes.KERNELS, sealed_at_us=days.NOW)
         ends.append(lake)
     days.assert_same(ends[0], ends[1])
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, 6])
+def test_two_seals_of_a_day_at_once_leave_the_rows_of_one(tmp_path: Path, place: int) -> None:
+    """The second runs from beginning to end while the first computes, or is about to commit to its first, third or last table."""
+    path = days.archived(tmp_path, 0, n=600)
+    first, second = Lake(tmp_path / "lake"), Lake(tmp_path / "lake")
+    steps: list[str] = []
+
+    def watch(step: str, _: int) -> None:
+        if step == "commit" or step not in steps:
+            steps.append(step)
+            if len(steps) == place + 1:
+                assert not seal(second, days.tape_of(path, 0), tapes.KERNELS, sealed_at_us=days.NOW).skipped
+
+    seal(first, days.tape_of(path, 0), tapes.KERNELS, sealed_at_us=days.NOW, watch=watch)
+    assert steps[: place + 1] == ["compute", *["commit"] * 6][: place + 1]
+    assert stale(first) == []
+    days.assert_same(first, days.loaded(tmp_path / "loaded", path))
+    for table, rows in (("seals_history", 1), ("instruments_history", 1), ("inputs_history", 2)):
+        assert first.table(table).collect().height == rows, table
+    kept = {Path(file).name for table in (*days.TABLES_OF_A_DAY, "seals") for file in first.files(table)}
+    assert {p.name for table in (*days.TABLES_OF_A_DAY, "seals") for p in (tmp_path / "lake" / table).rglob("*.parquet")} == kept
