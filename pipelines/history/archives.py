@@ -62,16 +62,13 @@ def in_folder(folder: Path, file: ArchiveFile) -> Path | None:
 def dropped(folder: Path, instrument: Instrument, date: dt.date) -> list[Path]:
     """Return files anywhere below a folder that may hold trades of a date, by their names.
 
-    A name holds that of the instrument, letters and digits alone (`BTCPERP`, `btc-perp`), and the date, its month, or two
-    dates around it; or no date at all.
+    A name holds that of the instrument (`BTCPERP`, `btc-perp`), not within that of another (`FTT-USD` in `FTT-USDT` or
+    `FTT-USD-PERP`, `ETHUSDT` in `STETHUSDT`), and the date, its month, or two dates around it; or no date at all.
     """
-    own = _bare(instrument.native)
+    parts = re.findall(r"[A-Z0-9]+", instrument.native.upper())
+    own = re.compile(rf"(?<![A-Z0-9]){'[^A-Z0-9]*'.join(parts)}(?![A-Z]|[^A-Z0-9]*PERP)")
     found = (p for p in sorted(folder.rglob("*")) if p.name.endswith(SUFFIXES) and p.is_file())
-    return [path for path in found if own in _bare(path.name) and _covers(path.name, date)]
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "", text.upper())
+    return [path for path in found if own.search(path.name.upper()) and _covers(path.name, date)]
 
 
 def _covers(name: str, date: dt.date) -> bool:

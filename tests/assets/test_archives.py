@@ -334,6 +334,26 @@ def test_a_folder_of_ftx_files(tmp_path: Path) -> None:
     assert (day.tape, day.duplicates, day.faults) == ("fill", 10, 0)
 
 
+@pytest.mark.parametrize(
+    ("venue", "symbol", "mine", "others"),
+    [
+        ("ftx", "FTT/USD", "FTT-USD_{}.csv", ["FTT-USDT_{}.csv", "FTT-USD-PERP_{}.csv", "WFTT-USD_{}.csv"]),
+        ("ftx", "ETH-PERP", "ethperp{}.csv", ["STETH-PERP_{}.csv", "1000ETH-PERP_{}.csv"]),
+        ("binance-usdm", "ETHUSDT", "binance-futures_trades_{}_ETHUSDT.csv", ["binance-futures_trades_{}_STETHUSDT.csv"]),
+    ],
+)
+def test_a_file_of_another_instrument_is_not_read(tmp_path: Path, venue: str, symbol: str, mine: str, others: list[str]) -> None:
+    """Where lines name no symbol, a tape of two markets would come of it."""
+    trades = days.day(n=20)
+    content = days.ftx(trades) if venue == "ftx" else days.tardis(trades, symbol=symbol)
+    (tmp_path / mine.format(DATE)).write_bytes(content)
+    for name in others:
+        (tmp_path / name.format(DATE)).write_bytes(days.ftx([t._replace(id=t.id + 1000) for t in trades]))
+    day = folder_day(tmp_path, venue, symbol)
+    assert day.source == mine.format(DATE)
+    check(joined(list(day.pieces())), trades)
+
+
 def test_when_the_archive_says_it_wants_to_be_asked_again() -> None:
     soon = email.utils.format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), usegmt=True)
     for told, least, most in (("7", 7, 7), ("soon", 0, 0), (soon, 3000, 3600), (None, 0, 0)):
