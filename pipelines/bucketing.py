@@ -166,7 +166,7 @@ class Bucketing:
                         1 + (pct >= 0.99) + (pct >= 1.0),
                         pct,
                         float(self.held["level"][i]),
-                        f"{instrument.symbol} VPIN {value:.3f} ({self.setting}) is at its {100 * pct:.1f} % of the past",
+                        f"{instrument.symbol} VPIN {value:.3f} ({self.setting}) at percentile {100 * pct:.1f} of its past",
                         alerts.details(
                             setting=self.setting, bucket=int(bucket["bucket"]), vpin=value, pct=pct, null_low=low, null_high=high
                         ),

@@ -12,7 +12,7 @@ from pipelines.briefs.levels import Levels
 from pipelines.briefs.notes import Notes, number, said
 from pipelines.briefs.queries import DAY, HOUR, day
 from pipelines.briefs.reading import moment, text
-from pipelines.briefs.sheet import Sentence
+from pipelines.briefs.sheet import FIRST, Sentence
 from pipelines.briefs.state import word_of
 from pipelines.settings import Settings
 
@@ -66,7 +66,7 @@ def changes(notes: Notes, levels: Levels, last: Previous | None, settings: Setti
 def of_data(word: str, last: Previous | None) -> list[Sentence]:
     """Return what changed in the state of the data since `last`."""
     if last is None:
-        return [Sentence("the first brief of its kind: nothing to compare with")]
+        return [FIRST]
     before = word_of(last.facts.get)
     return [Sentence(f"data were {before}, now {word}")] if before != word else []
 

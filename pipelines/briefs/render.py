@@ -12,7 +12,7 @@ import msgspec
 from pipelines.briefs.draft import Draft
 from pipelines.briefs.markdown import markdown
 from pipelines.briefs.naming import Instrument, Names
-from pipelines.briefs.sheet import Brief, Falsifier, Sentence, Sheet
+from pipelines.briefs.sheet import FIRST, Brief, Falsifier, Sentence, Sheet
 from pipelines.briefs.state import word_of
 from pipelines.briefs.words import insert, one_line, plain
 
@@ -85,13 +85,17 @@ def _first(kind: str, sheets: Sequence[Sheet], names: Names, at: dt.datetime) ->
     states: dict[str, list[str]] = {}
     for sheet in sheets:
         states.setdefault(_state(sheet), []).append(names.shown((sheet.venue, sheet.symbol)))
-    changed = [names.shown((s.venue, s.symbol)) for s in sheets if s.changes]
+    new = [names.shown((s.venue, s.symbol)) for s in sheets if FIRST in s.changes]
+    changed = [names.shown((s.venue, s.symbol)) for s in sheets if s.changes and FIRST not in s.changes]
     if len(sheets) == 1:
         one = sheets[0]
-        news = "changed since the last brief" if changed else "nothing changed since the last brief"
+        news = "the first brief of its kind" if new else f"{'' if changed else 'nothing '}changed since the last brief"
         return one_line(f"{one.symbol} {one.venue}, {_clock(at)}: data {_state(one)}; {news}.")
     data = "; ".join(f"{word}: {_listed(who)}" for word, who in states.items()) or "no instruments"
-    news = f"Changed: {_listed(changed)}" if changed else "Nothing changed since the last brief"
+    told = [f"Changed: {_listed(changed)}"] if changed else []
+    if new:
+        told.append("The first brief of its kind" if len(new) == len(sheets) else f"In it for the first time: {_listed(new)}")
+    news = ". ".join(told) or "Nothing changed since the last brief"
     return one_line(f"{_title(kind, at)}. Data {data}. {news}.")
 
 
@@ -117,7 +121,7 @@ def _lines(sheet: Sheet, names: Names, many: int, *, alone: bool = False) -> lis
     if not sheet.sufficient:
         return [f"{who}insufficient data; {_filled(sheet.state[-1:] if many == 1 else sheet.state)[0]}"]
     parts = [
-        ("changed: ", sheet.changes),
+        ("changed: ", [change for change in sheet.changes if change != FIRST]),
         ("", sheet.levels),
         (f"confidence {sheet.confidence}; evidence: ", sheet.evidence),
         ("against it: ", sheet.counter),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,10 @@ class Sentence(msgspec.Struct, frozen=True):
     """Words with placeholders `{F12}` for facts: all that a person reads is made of these. No digit of its own."""
 
     text: str
+
+
+FIRST: Final = Sentence("the first brief of its kind: nothing to compare with")
+"""Stands among the changes where there is no earlier brief."""
 
 
 class Falsifier(msgspec.Struct, frozen=True, kw_only=True):

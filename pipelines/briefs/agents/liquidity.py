@@ -100,6 +100,7 @@ def liquidations(frames: Frames, _: Settings, at: dt.datetime) -> list[Finding]:
         score = totals[first:] / np.array(most) if most else np.zeros(0)
         for k in begins(score.tolist(), times, 1.0, FORCED_REARM, COOLDOWN):
             i, share = first + k, forced_sales[first + k] / totals[first + k]
+            total = f"{totals[i]:,.0f} {symbol.partition('-')[2].partition('-')[0]}".rstrip()
             told = " that the venue shows" if mine["sampled"].any() else ""
             found.append(
                 Finding(
@@ -113,7 +114,7 @@ def liquidations(frames: Frames, _: Settings, at: dt.datetime) -> list[Finding]:
                     severity=severity(score[k], 1.0),
                     score=float(score[k]),
                     threshold=1.0,
-                    label=f"{symbol}: {totals[i]:,.0f} liquidated in 15 minutes{told}, {100 * share:.0f} % of it forced sales",
+                    label=f"{symbol}: {total} liquidated in 15 minutes{told}, {100 * share:.0f} % of it forced sales",
                     figures={"notional": float(totals[i]), "forced_sales": float(share), "most_before": float(most[k])},
                 )
             )

@@ -17,7 +17,7 @@ from pipelines.briefs.draft import Draft
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import sentences
 from pipelines.briefs.render import LINES, render
-from pipelines.briefs.sheet import Brief, Sentence, Sheet
+from pipelines.briefs.sheet import FIRST, Brief, Sentence, Sheet
 from pipelines.briefs.words import named, shown, shown_value
 from tests.pipelines.briefs import lakes
 from tests.pipelines.briefs.made_up import AT, INSTRUMENTS, Market, by_id, fact, market, markets
@@ -122,6 +122,23 @@ def test_where_nothing_changed_the_brief_says_so() -> None:
     brief = render("hourly", sheets, at=AT)
     assert not brief.changed
     assert brief.head.splitlines()[0].endswith("Nothing changed since the last brief.")
+
+
+def test_the_first_brief_of_its_kind_does_not_say_that_something_changed() -> None:
+    first = [msgspec.structs.replace(one.sheet, changes=(FIRST,)) for one in markets(Random(5), 2)]
+    assert rendered_head(first).endswith(" The first brief of its kind.")
+    assert "hanged" not in render("hourly", first, at=AT).head
+    alone = render("hourly", first[:1], at=AT)
+    assert alone.head.splitlines()[0].endswith("; the first brief of its kind.")
+    assert (alone.changed, alone.head.count("first brief"), alone.thread.count(FIRST.text)) == (True, 1, 1)
+    later = markets(Random(5), 2)[1].sheet
+    name = f"{first[0].symbol}"
+    said = rendered_head([first[0], later]).partition(" Changed: ")[2]
+    assert said.partition(". In it for the first time: ")[2].startswith(name), said
+
+
+def rendered_head(sheets: list[Sheet]) -> str:
+    return render("hourly", sheets, at=AT).head.splitlines()[0]
 
 
 def test_a_brief_of_one_instrument_reads_as_a_reply() -> None:

@@ -166,7 +166,7 @@ def test_liquidations_are_held_against_the_day_before() -> None:
         forced((-300, 300_000, -1), (601, 200_000, -1), (604, 100_000, 1), (606, 150_000, -1)), settings(), NOON
     )
     assert told(found) == [
-        (605, 1, "BTC-USDT: 300,000 liquidated in 15 minutes that the venue shows, 67 % of it forced sales"),
+        (605, 1, "BTC-USDT: 300,000 USDT liquidated in 15 minutes that the venue shows, 67 % of it forced sales"),
     ]
     assert found[0].threshold == 1
     assert found[0].figures["most_before"] == 300_000
