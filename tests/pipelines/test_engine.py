@@ -458,7 +458,7 @@ def journal(seed: int, venue: str = "binance-usdm") -> list[Line]:
     return in_order(*lines)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(0, 1000), st.lists(st.integers(1, 500), max_size=10), st.sampled_from(["binance-usdm", SCATTERED]))
 def test_rows_do_not_depend_on_batches_or_restores(seed: int, cuts: list[int], venue: str) -> None:
     lines = journal(seed, venue)

@@ -99,9 +99,9 @@ def test_nothing_is_made_where_nothing_was_asked(spent: Spent) -> None:
     assert not spent.path.exists()
 
 
-def test_at_the_same_time_they_cannot_go_over_the_limit(tmp_path: Path) -> None:
+def test_at_the_same_time_they_cannot_go_over_the_limit(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "model.db"
     with ThreadPoolExecutor(8) as pool:
-        booked = list(pool.map(lambda _: Spent(path, LIMITS).book("asked", worst_case(400, 2, 100)), range(16)))
+        booked = list(pool.map(lambda _: Spent(path, LIMITS, clock).book("asked", worst_case(400, 2, 100)), range(16)))
     assert sum(isinstance(one, int) for one in booked) == 2
-    assert Spent(path, LIMITS).today().tokens == 2 * 702
+    assert Spent(path, LIMITS, clock).today().tokens == 2 * 702

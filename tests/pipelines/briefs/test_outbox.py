@@ -187,7 +187,7 @@ def test_several_processes_put_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join()
         assert process.exitcode == 0
     outbox = Outbox(path)
     assert outbox.pending() == PUTS + 2 * PUTS

@@ -175,7 +175,7 @@ def test_commits_get_through_beside_concurrent_removes(lake: Lake) -> None:
         put(lake, version, trades(range(version, version + 1)))
         version += 1
     done.set()
-    sealer.join(30)
+    sealer.join()
     assert not failures
     assert ids(lake) == [*range(version), 1_000]
 
@@ -192,7 +192,7 @@ def test_two_processes_create_at_once(tmp_path: Path) -> None:
     for child in children:
         child.start()
     for child in children:
-        child.join(60)
+        child.join()
     assert [child.exitcode for child in children] == [0, 0]
     lake = Lake(tmp_path / "lake")
     for name in TABLES:

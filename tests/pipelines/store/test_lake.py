@@ -235,7 +235,7 @@ def test_times_are_utc_in_sql_wherever_the_reader_is(tmp_path: Path) -> None:
         put(lake, table, rows(table, 3))
     abroad = {**os.environ, "TZ": "America/New_York"}
     script = [sys.executable, "-c", textwrap.dedent(TIME_FUNCTIONS), lake.root]
-    result = subprocess.run(script, env=abroad, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(script, env=abroad, capture_output=True, text=True, timeout=500, check=False)
     assert result.returncode == 0, result.stderr
 
 
@@ -261,7 +261,7 @@ def values(field: pa.Field) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_written_is_read_by_polars_and_duckdb(tmp_path: Path, table: Table, data: st.DataObject) -> None:
     lake = Lake(tmp_path / "lake")
