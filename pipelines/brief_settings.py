@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -18,6 +19,30 @@ def _zone(name: str) -> str:
     if name in available_timezones():
         return name
     raise ValueError(f"no time zone {name!r}; use a name like UTC or Europe/Berlin")
+
+
+CRON = ((0, 59, ""), (0, 23, ""), (1, 31, ""), (1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"), (0, 7, "sunmontuewedthufrisat"))
+"""Of each field of a cron line: the least and the greatest number, and the names of three letters that stand for numbers."""
+
+
+def _cron(line: str) -> str:
+    """Refuse what Dagster would: a schedule that it cannot read keeps all of its assets, checks and sensors from loading."""
+    fields = line.split()
+    if len(fields) == len(CRON) and all(_is_field(field, *bounds) for field, bounds in zip(fields, CRON, strict=True)):
+        return " ".join(fields)
+    raise ValueError(f"{line!r} is no cron line; write minute, hour, day, month and weekday, like 5 * * * * or 10 7 * * mon-fri")
+
+
+def _is_field(field: str, least: int, most: int, names: str) -> bool:
+    """Whether a field is a list of numbers, names, ranges or `*`, each with or without a step."""
+    for item in field.lower().split(","):
+        found = re.fullmatch(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/0*[1-9][0-9]?)?", item)
+        if not found:
+            return False
+        for value in filter(None, found.groups()):
+            if not (least <= int(value) <= most if value.isdigit() else value in re.findall("...", names)):
+                return False
+    return True
 
 
 class Elevated(Part):
@@ -86,8 +111,8 @@ class Briefs(Part):
     """Briefs, and what is told at once."""
 
     time_zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="of the schedules and of quiet hours")
-    hourly: str = Field("5 * * * *", description="cron")
-    daily: str = Field("10 7 * * *", description="cron")
+    hourly: Annotated[str, AfterValidator(_cron)] = Field("5 * * * *", description="cron")
+    daily: Annotated[str, AfterValidator(_cron)] = Field("10 7 * * *", description="cron")
     episode_min: int = Field(30, ge=1, le=1440, description="alerts this soon after the last belong to one episode, one thread")
     cooldown_min: int = Field(15, ge=0, le=1440, description="least time between two messages of one episode")
     a_day: int = Field(6, ge=0, le=1000, description="unscheduled messages a day; the rest comes in one digest")

@@ -291,7 +291,7 @@ def load(**overrides: Any) -> Settings:
         faults += _unknown(path)
         settings = Settings(**overrides)
     except ValidationError as error:
-        faults += [f"{path}: {_place(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
+        faults += [f"{_source(path, e['loc'])}: {_plain(e['type'], e['msg'])}" for e in error.errors()]
     except PydanticSettingsError as error:
         fault = f"a TAPEFLOW_ variable is not as it should be: {error}; lists and maps are written as JSON"
         raise SettingsError([*faults, fault]) from None
@@ -329,12 +329,29 @@ def refuse_scaled_clock(settings: Settings) -> None:
         raise SettingsError([f"{speed}: {', '.join(others)} cannot run on a scaled clock; set it to 1"])
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc if part != "[key]")
+def _source(path: str, loc: tuple[int | str, ...]) -> str:
+    """Return where a setting stands: in the file, in the variable that says it, or in either where a variable says a part."""
+    place = [str(part) for part in loc if part != "[key]"]
+    variables = {name.upper() for name in (*dotenv_values(".env"), *os.environ)}
+    for n in range(len(place), 0, -1):
+        name = "TAPEFLOW_" + "__".join(place[:n]).upper()
+        if name in variables:
+            return f"{name if n == len(place) else f'{path} or {name}'}: {'.'.join(place)}"
+    return f"{path}: {'.'.join(place)}"
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+PLAIN = {
+    "extra_forbidden": "unknown setting",
+    "tuple_type": "write a list, like [a, b]",
+    "dict_type": "write settings by name below it, or leave it out",
+    "model_type": "write settings by name below it, or leave it out",
+    "path_type": "write a path, in quotes where it looks like a number or date",
+}
+"""What pydantic says in words of Python, by type of error."""
+
+
+def _plain(kind: str, message: str) -> str:
+    return PLAIN.get(kind, message.removeprefix("Value error, "))
 
 
 def digest(value: bytes) -> str:

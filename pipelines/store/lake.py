@@ -174,12 +174,17 @@ class Lake(Commits):
         ------
         duckdb.Error
             If the query is wrong.
+        LakeError
+            If it is empty.
         """
         import duckdb
 
         for attempt in range(TRIES):
             try:
-                return self.connect(query).sql(query).materialize()
+                found = self.connect(query).sql(query)
+                if found is None:
+                    raise LakeError("the query is empty; write one like select symbol, count(*) from trades group by symbol")
+                return found.materialize()
             except duckdb.IOException:  # a file was replaced and vacuumed since the log was read
                 if attempt == TRIES - 1:
                     raise
@@ -300,12 +305,12 @@ class Lake(Commits):
         return known
 
     def connect(self, query: str) -> duckdb.DuckDBPyConnection:
-        """Return a database whose views are the tables that `query` may name."""
+        """Return a database whose views are the tables that `query` may name; all of them for `show tables`."""
         import duckdb
 
         connection = duckdb.connect(config={"autoinstall_known_extensions": False})
         connection.execute("SET TimeZone = 'UTC'")
-        for table in tables_in(query):
+        for table in TABLES.values() if "tables" in query.lower() else tables_in(query):
             self.attach(connection, table)
         return connection
 

@@ -29,15 +29,17 @@ def bounds(start: Time, end: Time) -> tuple[dt.datetime | None, dt.datetime | No
     Raises
     ------
     LakeError
-        If one of them is no time, or they are the wrong way round.
+        If one of them is no time or beyond the calendar, or they are the wrong way round.
     """
-    since, since_day = _moment("start", start)
-    until, until_day = _moment("end", end)
-    if since and until:
-        if since == until and since_day and until_day:
+    try:
+        since, since_day = _moment("start", start)
+        until, until_day = _moment("end", end)
+        if since and since == until and since_day and until_day:
             return since, until + dt.timedelta(days=1)
-        if until < since:
-            raise LakeError(f"end ({end}) lies before start ({start})")
+    except OverflowError:
+        raise LakeError(f"start {start}, end {end}: no time before the year 1 or after 9999") from None
+    if since and until and until < since:
+        raise LakeError(f"end ({end}) lies before start ({start})")
     return since, until
 
 

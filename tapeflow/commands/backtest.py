@@ -84,9 +84,12 @@ def _spans(first: str, last: str, control_first: str | None, control_last: str |
 
 def _date(option: str, text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        date = dt.date.fromisoformat(text)
     except ValueError:
         raise Refusal(f"{option} {text}: not a date; write it like 2022-11-02", status=2) from None
+    if not 1970 < date.year < 2200:
+        raise Refusal(f"{option} {text}: no trades are of that year", status=2)
+    return date
 
 
 def _asked(

@@ -90,6 +90,8 @@ def seal(
     from assets import finishing
 
     opened = open_lake(lake, demo=demo)
+    if venue is not None:
+        _check(opened.root, venue, ())
     at = finishing.house(settings(demo=demo), opened.root)
     only = _date(date, "--date") if date else None
     ask = finishing.Ask(force=force)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapeflow import show
-from tapeflow.commands import DemoOption, JsonOption, Refusal, VenueOption, app, settings
+from tapeflow.commands import DemoOption, JsonOption, Refusal, app, settings
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -24,13 +24,13 @@ def mute(
         str | None, typer.Argument(metavar="SYMBOL", help="Like BTC-USDT; without it, what is muted is shown.")
     ] = None,
     span: Annotated[str, typer.Argument(metavar="SPAN", help="Like 30m, 4h or 2d; `off` ends it.")] = "4h",
-    venue: VenueOption = None,
+    venue: Annotated[
+        str | None, typer.Option(metavar="VENUE", help="There alone, like binance-spot. Default: wherever it is traded.")
+    ] = None,
     demo: DemoOption = False,
     json: JsonOption = False,
 ) -> None:
     """Send no alerts of a symbol for a while; they are stored and counted all the same. Scheduled briefs go on.
-
-    Without --venue the symbol is muted wherever it is traded.
 
     Example: tapeflow mute BTC-USDT 4h
     """

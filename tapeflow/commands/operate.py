@@ -33,9 +33,7 @@ def _tell(line: str) -> None:
 def status(demo: DemoOption = False, json: JsonOption = False) -> None:
     """Show how it goes: processes, feeds, gaps, backlog, seals, disk.
 
-    Exit status 1 when a process is down, a feed is silent or refused, a book has been broken for over a minute, frames are
-    shed, a gap has been open for over 10 minutes, the flow is over 60 s behind, the disk is full within a day, or a seal is
-    over 24 h late.
+    Exit status 1 where anything is wrong; each fault is a line. What counts as one: docs/status.md.
 
     Example: tapeflow status --json
     """

@@ -8,7 +8,7 @@ from tapeflow.commands import DemoOption, settings
 from tapeflow.commands import app as tapeflow
 from tapeflow.logs import configure
 
-app = typer.Typer(no_args_is_help=True, help="Slack: see whether messages get there.")
+app = typer.Typer(no_args_is_help=True, help="Slack: see whether messages get there.\n\nExample: tapeflow slack test")
 
 
 @tapeflow.command()

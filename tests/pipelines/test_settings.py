@@ -46,6 +46,44 @@ def test_unknown_settings_are_told_together_with_a_wrong_variable(monkeypatch: p
     assert [fault.split(" ")[0] for fault in faults("prots: {}\n")] == ["tapeflow.yaml:", "a"]
 
 
+def test_a_fault_names_the_variable_that_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_PORTS__DAGSTER", "0")
+    Path(".env").write_text("TAPEFLOW_LOG_LEVEL=loud\n")
+    monkeypatch.setenv("TAPEFLOW_VENUES", '{"okx": 1}')
+    assert [fault.rpartition(": ")[0] for fault in faults("shard: 'A B'\n")] == [
+        "tapeflow.yaml: shard",
+        "tapeflow.yaml or TAPEFLOW_VENUES: venues.okx",
+        "TAPEFLOW_PORTS__DAGSTER: ports.dagster",
+        "TAPEFLOW_LOG_LEVEL: log_level",
+    ]
+
+
+def test_faults_of_form_are_told_in_words_of_yaml() -> None:
+    venues = "{okx: {symbols: BTC-USDT, feed: [trades]}, kraken: 1}"
+    assert faults(f"data: 2020-01-01\nvenues: {venues}\nports: [1]\nendpoints:\n") == [
+        "tapeflow.yaml: data: write a path, in quotes where it looks like a number or date",
+        "tapeflow.yaml: venues.okx.symbols: write a list, like [a, b]",
+        "tapeflow.yaml: venues.okx.feed: unknown setting",
+        "tapeflow.yaml: venues.kraken: write settings by name below it, or leave it out",
+        "tapeflow.yaml: endpoints: write settings by name below it, or leave it out",
+        "tapeflow.yaml: ports: write settings by name below it, or leave it out",
+    ]
+
+
+@pytest.mark.parametrize("line", ["5 * * * *", "*/5 0 1-7 jan,JUL mon-fri", "10 7 * * 7", "0-30/10,45 22 31 12 0"])
+def test_a_cron_line_is_taken(line: str) -> None:
+    Path("tapeflow.yaml").write_text(f"briefs: {{hourly: '{line}'}}\n")
+    assert load().briefs.hourly == line
+
+
+@pytest.mark.parametrize(
+    "line", ["hourly", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "mon * * * *"]
+)
+def test_a_cron_line_that_would_keep_dagster_from_loading_is_refused(line: str) -> None:
+    remedy = "write minute, hour, day, month and weekday, like 5 * * * * or 10 7 * * mon-fri"
+    assert faults(f"briefs: {{daily: '{line}'}}\n") == [f"tapeflow.yaml: briefs.daily: {line!r} is no cron line; {remedy}"]
+
+
 def test_an_env_file_may_hold_names_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TAPEFLOW_SHARD", raising=False)
     Path(".env").write_text("SLACK_BOT_TOKEN=x\nTAPEFLOW_SHARD=mine\n")

@@ -96,6 +96,7 @@ def test_what_the_lake_lacks_is_named_with_the_command_that_fetches_it(run: Any,
     ("argv", "said"),
     [
         (("--from", "soon"), "--from soon: not a date"),
+        (("--from", "0001-01-01"), "--from 0001-01-01: no trades are of that year"),
         (("--from", "2022-11-12", "--to", "2022-11-02"), "ends before it begins"),
         (("--control-to", "2022-11-02"), "must end before 2022-11-02"),
         (("--generated", "--grid", "50"), "--grid: '50' is no grid"),

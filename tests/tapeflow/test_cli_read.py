@@ -105,6 +105,8 @@ def test_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
         ("SELECT * FROM trade", "Table with name trade does not exist! There are trades, bars"),
         ("SELECT prise FROM trades", '"price"'),
         ("SELECT 1 +", "syntax error"),
+        ("", "the query is empty; write one like select symbol, count(*) from trades group by symbol"),
+        (";", "the query is empty"),
     ],
 )
 def test_wrong_sql_is_one_clear_line(capsys: pytest.CaptureFixture[str], query: str, told: str) -> None:
@@ -112,6 +114,12 @@ def test_wrong_sql_is_one_clear_line(capsys: pytest.CaptureFixture[str], query: 
     assert (status, out) == (1, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("lake")
+def test_sql_shows_which_tables_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {row["name"] for row in json.loads(run(capsys, "sql", "SHOW TABLES", "--json")[1])}
+    assert {*TABLES, "gaps_history"} <= found
 
 
 def test_export(lake: Lake, place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,9 @@ def test_without_anything_due_seal_says_so(capsys: pytest.CaptureFixture[str], t
     Lake(tmp_path / "data" / "lake").create()
     assert run(capsys, "seal")[:2] == (0, "nothing is due\n")
     assert run(capsys, "seal", "--json")[:2] == (0, "[]\n")
+    status, _, err = run(capsys, "seal", "--venue", "okz")
+    assert status == 2
+    assert "unknown venue 'okz'; use binance-spot" in err
 
 
 def test_a_day_that_is_not_over_for_the_flow_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

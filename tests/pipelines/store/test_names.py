@@ -51,6 +51,9 @@ def test_a_wrong_time_says_what_a_right_one_is() -> None:
         bounds("19.7.2024", None)
     with pytest.raises(LakeError, match=r"end .* lies before start"):
         bounds("2024-07-19", "2024-07-18")
+    for start, end in (("9999-12-31", "9999-12-31"), ("0001-01-01T00:00+05:00", None)):
+        with pytest.raises(LakeError, match="no time before the year 1 or after 9999"):
+            bounds(start, end)
 
 
 @pytest.mark.parametrize(
