@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from pipelines.records import Kind
 from pipelines.settings import SettingsError, load
+from pipelines.store import LakeError
+from tapeflow import show
 
 if TYPE_CHECKING:
     from pipelines.store.journal_report import Check
@@ -23,7 +24,6 @@ app = typer.Typer(help="Look into the journal of raw frames.\n\nExample: tapeflo
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of a journal; default: that of the settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Instant = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S"]
 
 
 @app.command("list")
@@ -38,10 +38,8 @@ def list_segments(folder: Folder = None, as_json: Json = False) -> None:
     if as_json:
         _print_json([row._asdict() for row in rows])
         return
-    table = Table("segment", "bytes", "first record (UTC)", "state")
-    for row in rows:
-        table.add_row(row.segment, f"{row.bytes:,}", _time(row.first), row.state)
-    Console().print(table)
+    columns = ("segment", "bytes", "first record (UTC)", "state")
+    show.as_table(columns, [(row.segment, row.bytes, _time(row.first), row.state) for row in rows])
 
 
 @app.command("verify")
@@ -66,8 +64,10 @@ def verify_segments(folder: Folder = None, as_json: Json = False) -> None:
 @app.command("print")
 def print_records(
     folder: Folder = None,
-    start: Annotated[dt.datetime | None, typer.Option(formats=Instant, help="First receive time, UTC.")] = None,
-    end: Annotated[dt.datetime | None, typer.Option(formats=Instant, help="Receive time to stop before, UTC.")] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="First receive time, like 2024-07-19 or 2024-07-19T06:30Z; UTC.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Receive time to stop before.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind, like frame or gap_open; may be repeated.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
     as_json: Json = False,
@@ -78,8 +78,13 @@ def print_records(
     """
     kinds = _kinds(kind) if kind else tuple(Kind)
     from pipelines.store.journal_report import entries
+    from pipelines.store.names import bounds
 
-    found = entries(_existing(folder), _ns(start, 0), _ns(end, 1 << 62), kinds)
+    try:
+        since, until = bounds(start, end)
+    except LakeError as error:
+        raise _refusal(str(error)) from None
+    found = entries(_existing(folder), _ns(since, 0), _ns(until, 1 << 62), kinds)
     try:
         for i, entry in enumerate(found):
             if limit is not None and i >= limit:
@@ -111,12 +116,12 @@ def _kinds(names: list[str]) -> list[Kind]:
 
 def _refusal(*faults: str) -> typer.Exit:
     for fault in faults:
-        typer.echo(fault, err=True)
+        typer.echo(f"tapeflow: {fault}", err=True)
     return typer.Exit(2)
 
 
 def _ns(time: dt.datetime | None, default: int) -> int:
-    return default if time is None else int(time.replace(tzinfo=dt.UTC).timestamp()) * 10**9 + time.microsecond * 1000
+    return default if time is None else int(time.replace(microsecond=0).timestamp()) * 10**9 + time.microsecond * 1000
 
 
 def _time(time: dt.datetime | None) -> str:
@@ -130,13 +135,13 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _print_checks(checks: list[Check]) -> None:
-    table = Table("segment", "bytes", "records", "first (UTC)", "last (UTC)", "kinds", "damage")
+    rows = []
     for check in checks:
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in check.kinds.items())
         damage = "; ".join(f"{d.reason} at {d.offset:,}, {d.length:,} bytes" for d in check.damage) or "none"
         ends = _time(check.first), _time(check.last)
-        table.add_row(check.segment, f"{check.bytes:,}", f"{check.records:,}", *ends, kinds, damage)
-    Console().print(table)
+        rows.append((check.segment, check.bytes, check.records, *ends, kinds, damage))
+    show.as_table(("segment", "bytes", "records", "first (UTC)", "last (UTC)", "kinds", "damage"), rows)
 
 
 def _print_json(value: Any) -> None:

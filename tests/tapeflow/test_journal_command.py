@@ -29,11 +29,13 @@ def folder(tmp_path: Path) -> Path:
 def test_list(folder: Path) -> None:
     rows = json.loads(run(app, ["list", str(folder), "--json"]).stdout)
     assert [row["state"] for row in rows] == ["unread", "open"]
-    assert "2023-11-14 22:13:20" in run(app, ["list", str(folder)], env={"COLUMNS": "200"}).stdout
+    assert "2023-11-14 22:13:20" in run(app, ["list", str(folder)]).stdout, "nothing is cut where the output is no terminal"
 
 
 def test_verify_exits_1_on_damage_of_a_closed_segment(folder: Path) -> None:
-    assert run(app, ["verify", str(folder)]).exit_code == 0
+    sound = run(app, ["verify", str(folder)])
+    assert sound.exit_code == 0
+    assert "frame 1, heartbeat 1" in sound.stdout
     path = segments(folder)[0]
     path.write_bytes(path.read_bytes()[:-1])
     result = run(app, ["verify", str(folder), "--json"])
@@ -42,8 +44,11 @@ def test_verify_exits_1_on_damage_of_a_closed_segment(folder: Path) -> None:
 
 
 def test_print(folder: Path) -> None:
-    result = run(app, ["print", str(folder), "--start", "2023-11-14T22:13:21", "--kind", "frame", "--json"])
-    assert [json.loads(line)["payload"] for line in result.stdout.splitlines()] == [{"k": 1}]
+    for start in ("2023-11-14T22:13:21", "2023-11-14T22:13:21Z", "2023-11-14T23:13:20.000001+01:00"):
+        result = run(app, ["print", str(folder), "--start", start, "--kind", "frame", "--json"])
+        assert [json.loads(line)["payload"] for line in result.stdout.splitlines()] == [{"k": 1}]
+    day = ["--start", "2023-11-14", "--end", "2023-11-14", "--kind", "frame"]
+    assert len(run(app, ["print", str(folder), *day]).stdout.splitlines()) == 2, "the same date as start and end is that day"
     assert run(app, ["print", str(folder), "--limit", "1"]).stdout.split()[-3:] == ["frame", '{"k":', "0}"]
 
 
@@ -54,3 +59,6 @@ def test_refusals_say_what_to_do_with_exit_status_2(folder: Path, tmp_path: Path
     result = run(app, ["list", str(tmp_path / "nowhere")])
     assert result.exit_code == 2
     assert "no journal at" in result.stderr
+    result = run(app, ["print", str(folder), "--start", "noon"])
+    assert result.exit_code == 2
+    assert "tapeflow: start: 'noon' is no time; use 2024-07-19" in result.stderr
