@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.brief_settings import Model
+from pipelines.briefs.database import opened
 
 LEDGER = """
 CREATE TABLE IF NOT EXISTS calls (
     call INTEGER PRIMARY KEY, at REAL NOT NULL, date TEXT NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL,
     tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, dollars REAL NOT NULL, settled INTEGER NOT NULL, why TEXT
-)
+);
 """
 BOOK = """
 INSERT INTO calls (at, date, kind, model, tokens_in, tokens_out, dollars, settled) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
@@ -107,10 +108,7 @@ class Spent:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.path, timeout=10, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(LEDGER)
+        with closing(opened(self.path, LEDGER)) as db:
             yield db
 
 

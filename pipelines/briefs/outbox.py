@@ -8,13 +8,13 @@ at Slack or not: whoever sends it again asks first. Several processes may use an
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pipelines.briefs import blocks
+from pipelines.briefs.database import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 State = Literal["pending", "sending", "sent", "given up", "no channel"]
 Kind = Literal["head", "reply", "chart"]
 
-BUSY_S = 30.0
-"""Another process may hold the file this long."""
 KEPT_US = 30 * 86_400_000_000
 """Messages are forgotten after this; their ids could then be put again."""
 
@@ -117,11 +115,9 @@ class Outbox:
     """
 
     def __init__(self, path: Path, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
-        _make(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -288,18 +284,3 @@ class Outbox:
 def place(settings: Settings) -> Path:
     """Return where the outbox is."""
     return settings.data / "slack" / "outbox.db"
-
-
-def _make(db: sqlite3.Connection) -> None:
-    """Make the tables; who comes second waits, for a change of the journal's mode is refused and not queued."""
-    deadline = time.monotonic() + BUSY_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def test_between_two_briefs_lies_the_least_time_and_a_question_does_not_count(sp
 def test_nothing_is_made_where_nothing_was_asked(spent: Spent) -> None:
     assert spent.today() == Day(0, 0.0, 0)
     assert not spent.path.exists()
+
+
+def test_who_opens_the_ledger_while_another_makes_it_waits(spent: Spent, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent.path.parent.mkdir()
+    with closing(sqlite3.connect(spent.path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE calls_of_another (call)")
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("time.sleep", lambda _: other.rollback())
+        assert isinstance(spent.book("brief", worst_case(400, 2, 100)), int)
 
 
 def test_at_the_same_time_they_cannot_go_over_the_limit(tmp_path: Path, clock: Clock) -> None:
