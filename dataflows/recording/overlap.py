@@ -39,15 +39,24 @@ class OverlapMender:
         self._reason = ""
         self._since = 0.0
         self._again = ""
+        self._unknown = ""
         self._task: asyncio.Task[None] | None = None
 
-    def see(self, sight: Sight, now: float) -> None:
-        """Remember a trade that came; history that a venue sends again says nothing of what comes."""
+    def see(self, sight: Sight, now: float, *, late: bool = False) -> None:
+        """Remember a trade that came, `late`: by a socket that is lost; history that a venue sends again says nothing of it.
+
+        Before the first trade a loss is no gap. But what a socket brought is seen once it is in the journal, and it may be
+        lost by then: where that was the first, a gap begins after all.
+        """
         del now
-        if not sight.history:
-            self._recent.append(sight.last)
-            if self._first is None:
-                self._first = sight.last
+        if sight.history:
+            return
+        self._recent.append(sight.last)
+        if self._first is None:
+            self._first = sight.last
+        unknown, self._unknown = self._unknown, ""
+        if unknown and late:
+            self.interrupted(unknown)
 
     def interrupted(self, reason: str) -> None:
         """Note that trades may be missing from here on."""
@@ -57,6 +66,8 @@ class OverlapMender:
             self._reason, self._since = reason, self.desk.clock()
             self.desk.open(reason)
             self._task = spawn(self._mend(), f"mend {self.desk.symbol}")
+        else:
+            self._unknown = reason
 
     async def stop(self) -> None:
         """Leave what is not mended; the journal says that it is open."""

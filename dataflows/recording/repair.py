@@ -115,8 +115,9 @@ class Mender:
         self.tape = tape
         self._task: asyncio.Task[None] | None = None
 
-    def see(self, sight: Sight, now: float) -> None:
-        """Hold a trade that came, or that the venue says exists, against the gap rule."""
+    def see(self, sight: Sight, now: float, *, late: bool = False) -> None:
+        """Hold a trade that came, or that the venue says exists, against the gap rule; by ids it is all one if it is late."""
+        del late
         if sight.first > sight.last:
             hole = self.tape.told(sight.last, now)
         else:

@@ -161,7 +161,8 @@ class Station:
         last, recent = memory.last.pop(key, None), memory.recent.pop(key, ())
         if not self.venue.rules.contiguous:
             self.menders[native] = OverlapMender(desk, recent)
-            self.menders[native].interrupted("restart")
+            if recent:
+                self.menders[native].interrupted("restart")
             return
         now, tape = recorder.clock(), Tape()
         for gap in memory.open:
@@ -220,7 +221,7 @@ class Station:
         self.last_frame_ns = recv_ns
         seen = self.venue.look(frames)
         now = self._recorder.clock()
-        counts = self._check(seen.sights, now)
+        counts = self._check(seen.sights, now, late=not (current and connection.opened.is_set()))
         self.seen_at.update(dict.fromkeys(counts, now))
         feeds = {stream.feed for stream in counts}
         if "trades" in feeds:
@@ -234,14 +235,14 @@ class Station:
         for answer in seen.answers:
             self._heard(connection, answer)
 
-    def _check(self, sights: Sequence[Sight], now: float) -> Counter[Stream]:
-        """Hold ids against the gap rule, in the order they came; return how much data came."""
+    def _check(self, sights: Sequence[Sight], now: float, *, late: bool) -> Counter[Stream]:
+        """Hold ids against the gap rule, in the order they came; return how much data came. `late`: their socket is lost."""
         menders, tape = self.menders, self.venue.rules.tape
         for sight in sights:
             if sight.feed == "trades" and (sight.tape == tape or sight.first > sight.last):
                 mender = menders.get(sight.symbol)
                 if mender is not None:
-                    mender.see(sight, now)
+                    mender.see(sight, now, late=late)
         counts = Counter([sight[:2] for sight in sights if sight.first <= sight.last])
         return Counter({Stream(*stream): n for stream, n in counts.items()})
 
