@@ -78,7 +78,7 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
         return choose(files, obtain)
     except NoFileError as error:
         url = archive.base + error.files[0].path
-        raise MissingError(f"{day}: the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
+        raise MissingError(f"the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
 
 
 def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Patience = PATIENCE) -> list[str]:

@@ -68,10 +68,12 @@ def backfill(
 
     chosen = settings(demo=demo)
     names = tuple(name.strip() for text in symbols or () for name in text.split(",") if name.strip())
+    if symbols and not names:
+        raise Refusal("--symbols names none; leave it out to take those that were recorded, else those of the settings", status=2)
     _check(lake or chosen.lake_root, venue, names)
     days = [Day(date, venue) for date in _dates(first, last, dates)]
     ask, at = finishing.Ask(names, archive=archive, repair=repair, force=force), finishing.house(chosen, lake)
-    _end(_done(days, partial(finishing.finish_all, at, days, ask), json=json), ask, json=json)
+    _end(_done(days, partial(finishing.finish_all, at, days, ask), json=json), ask, _where(lake, demo=demo), json=json)
 
 
 @app.command()
@@ -106,7 +108,7 @@ def seal(
     waiting = [str(day) for day in finishing.waiting(at.lake, [venue] if venue else None) if only in (None, day.date)]
     if waiting and not force:
         print(f"not over for the flow, so not sealed (--force does): {', '.join(waiting)}", file=sys.stderr)
-    _end([found[day] for day in sorted(found)], ask, json=json)
+    _end([found[day] for day in sorted(found)], ask, _where(lake, demo=demo), json=json)
 
 
 def _check(root: str, venue: str, symbols: Sequence[str]) -> None:
@@ -181,7 +183,14 @@ def _line(outcome: Outcome) -> str:
     return f"{outcome.day}  " + (f"sealed, {trades:,} trades in {seconds:.1f} s" if outcome.sealed else "complete before")
 
 
-def _end(outcomes: Sequence[Outcome], ask: Ask, *, json: bool) -> None:
+def _where(lake: str | None, *, demo: bool) -> str:
+    """Return the options that name the lake."""
+    import shlex
+
+    return (f" --lake {shlex.quote(lake)}" if lake else "") + (" --demo" if demo else "")
+
+
+def _end(outcomes: Sequence[Outcome], ask: Ask, where: str, *, json: bool) -> None:
     """Say what became of the days, and how to try again those that failed; exit status 1 if there are any."""
     from assets.finishing import retry
 
@@ -193,7 +202,7 @@ def _end(outcomes: Sequence[Outcome], ask: Ask, *, json: bool) -> None:
         counts = {status: sum(o.status == status for o in outcomes) for status in ("sealed", "complete", "failed")}
         print(", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing is due")
     if failed:
-        print("to try just these again:", *retry(failed, ask), sep="\n  ", file=sys.stderr)
+        print("to try just these again:", *(command + where for command in retry(failed, ask)), sep="\n  ", file=sys.stderr)
         raise SystemExit(1)
 
 

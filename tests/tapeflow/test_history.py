@@ -66,6 +66,15 @@ def test_a_bad_day_stops_no_other_and_is_named(archive: Archive, capsys: pytest.
     assert len(Lake(tmp_path / "data" / "lake").table("trades").select("date").unique().collect()) == 3
 
 
+def test_what_is_tried_again_is_of_the_same_lake(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    archive.broken = {DAYS[0]}
+    some = ("backfill", "--venue", VENUE, "--symbols", "AAAUSDT", "--dates", "2026-11-01")
+    for given, told in (("--lake", "an other"), "--lake 'an other'"), (("--demo",), "--demo"):
+        status, _, err = run(capsys, *some, *given)
+        assert status == 1
+        assert err.splitlines()[-1] == f"  tapeflow {' '.join(some)} {told}"
+
+
 def test_without_anything_due_seal_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = run(capsys, "seal")
     assert status == 1
@@ -95,6 +104,7 @@ def test_a_day_that_is_not_over_for_the_flow_is_told(capsys: pytest.CaptureFixtu
         (("--venue", "binance", "--dates", "2026-11-01"), "unknown venue 'binance'; use binance-spot, "),
         (("--venue", VENUE, "--symbols", "BTC-USDT", "--dates", "2026-11-01"), "did you mean BTC-USDT-PERP?"),
         (("--venue", VENUE, "--from", "2026-11-02", "--to", "2026-11-01"), "--from 2026-11-02 is after --to 2026-11-01"),
+        (("--venue", VENUE, "--symbols", ",", "--dates", "2026-11-01"), "--symbols names none; leave it out"),
         (("--venue", VENUE, "--from", "2026-11-02"), "give --from and --to, or --dates"),
         (("--venue", VENUE, "--dates", "2026-11-01", "--to", "2026-11-01"), "give --from and --to, or --dates"),
         (("--venue", VENUE, "--dates", "yesterday"), "--dates yesterday: no date; write it like 2026-11-20"),
