@@ -316,7 +316,7 @@ class Signals:
 
     def _bars(self, name: str, level: int, closed: bar.Bars) -> None:
         if closed.size:
-            self._closed.append((name, level, closed))
+            self._closed.append((name, level, closed.copy()))  # a part would keep the whole pass in memory
 
     def _write_bars(self) -> None:
         """Turn the bars that closed into rows, at the steps of price and size they were counted in."""

@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
+from isal import igzip_lib, isal_zlib
 
 from pipelines.sources.pieces import SourceError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZIP: Final = b"PK\x03\x04"
 _PARQUET: Final = b"PAR1"
 _BUFFER: Final = 1 << 20
+_PACKED: Final = 1 << 16
+"""Bytes of a deflated file that are read at once."""
+_NAME: Final = 26
+"""Where the header of a file within a zip has the lengths of what stands before its bytes: its name, and extra fields."""
+
+
+class _Inflated(io.RawIOBase):
+    """A deflated file within a zip, by ISA-L, which takes half the time of zlib; checked at its end."""
+
+    def __init__(self, packed: BinaryIO, member: zipfile.ZipInfo) -> None:
+        packed.seek(member.header_offset + _NAME)
+        packed.seek(sum(struct.unpack("<HH", packed.read(4))), io.SEEK_CUR)
+        self._packed, self._left = packed, member.compress_size
+        self._inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        self._sum, self._expected = 0, member.CRC
+
+    def readable(self) -> bool:
+        """See `RawIOBase`."""
+        return True
+
+    def readinto(self, room: WriteableBuffer, /) -> int:
+        """See `RawIOBase`."""
+        view, data = memoryview(room), b""
+        while not data and not self._inflater.eof:
+            piece = b""
+            if self._inflater.needs_input:
+                piece = self._packed.read(min(_PACKED, self._left))
+                self._left -= len(piece)
+                if not piece:
+                    raise EOFError("it ends early")
+            data = self._inflater.decompress(piece, len(view))
+        self._sum = isal_zlib.crc32(data, self._sum)
+        if self._inflater.eof and self._sum != self._expected:
+            raise zipfile.BadZipFile("its checksum is another")
+        view[: len(data)] = data
+        return len(data)
 
 
 def magic(path: Path) -> bytes:
@@ -49,13 +89,15 @@ def unpacked(path: Path) -> Iterator[io.BufferedReader]:
                 members = [m for m in archive.infolist() if not m.is_dir()]
                 if len(members) != 1:
                     raise SourceError(path, f"holds {len(members)} files instead of one; unpack it and name them")
-                with archive.open(members[0]) as member:
-                    yield io.BufferedReader(member, _BUFFER)  # type: ignore[arg-type]  # a reader of bytes, not typed as raw
+                with archive.open(members[0]) as member, path.open("rb") as packed:
+                    deflated = members[0].compress_type == zipfile.ZIP_DEFLATED
+                    raw = _Inflated(packed, members[0]) if deflated else member
+                    yield io.BufferedReader(raw, _BUFFER)  # type: ignore[arg-type]  # `member` is not typed as raw
         else:
             packing = "gzip" if head.startswith(_GZIP) else "zstd" if head == _ZSTD else None
             with pa.input_stream(str(path), compression=packing, buffer_size=_BUFFER) as stream:
                 yield io.BufferedReader(stream, _BUFFER)
-    except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, igzip_lib.error, zipfile.BadZipFile) as error:  # type: ignore[misc]  # its stub errs
         raise SourceError(path, f"is damaged or cut short ({error}); fetch or copy it again") from None
 
 

@@ -110,7 +110,7 @@ def options(schema: pa.Schema) -> dict[str, Any]:
     deltas = [f.name for f in schema if pa.types.is_int64(f.type) or pa.types.is_timestamp(f.type)]
     return {
         "compression": "zstd",
-        "compression_level": 3,
+        "compression_level": 2,
         "use_dictionary": [_leaf(f) for f in schema if f.name not in deltas],
         "column_encoding": dict.fromkeys(deltas, "DELTA_BINARY_PACKED"),
         "dictionary_pagesize_limit": 4 << 20,
