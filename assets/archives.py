@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from assets.download import PATIENCE, Archive, ArchiveError, Card, MissingError, Patience, card_of
-from pipelines.history.archive_day import ArchiveDay, archive_day, span
+from pipelines.history.archive_day import MARGIN_US, ArchiveDay, archive_day, span
 from pipelines.history.archives import NoFileError, choose, dropped, in_folder
 from pipelines.history.csv_file import recognise
 from pipelines.history.day import Day
@@ -16,6 +16,8 @@ from pipelines.venues.columns import Tape
 from pipelines.venues.venue import ArchiveFile
 
 __all__ = ["ArchiveError", "MissingError", "base_of", "fetch_day", "has_archive", "renewed"]
+SpanOf = Callable[[Path], Sequence[int] | None]
+"""Returns the first and the last time of a file (us since 1970)."""
 WEB = ("http://", "https://")
 
 
@@ -70,12 +72,8 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
     def inspect(path: Path) -> Card:
         return {"span": span(path, day.venue, instrument.native)}
 
-    def obtain(file: ArchiveFile) -> Path | None:
-        path = archive.get(file, inspect)
-        return path if path is None or file.part != "edge" or _touches(card_of(path).get("span"), day) else None
-
     try:
-        return choose(files, obtain)
+        return _chosen(files, lambda file: archive.get(file, inspect), lambda path: card_of(path).get("span"), day)
     except NoFileError as error:
         url = archive.base + error.files[0].path
         raise MissingError(f"the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
@@ -153,11 +151,35 @@ def _laid_out(folder: Path, day: Day, instrument: Instrument, tape: Tape) -> lis
     if not known:
         raise NoFileError([])
 
-    def obtain(file: ArchiveFile) -> Path | None:
-        path = in_folder(folder, file)
-        return path if path is None or file.part != "edge" or _touches(span(path, day.venue, instrument.native), day) else None
+    return _chosen(known, lambda file: in_folder(folder, file), lambda path: span(path, day.venue, instrument.native), day)
 
-    return choose(known, obtain)
+
+def _chosen(files: Sequence[ArchiveFile], obtain: Callable[[ArchiveFile], Path | None], span_of: SpanOf, day: Day) -> list[Path]:
+    """Return the files to read of those that can hold a date; see `choose`.
+
+    Raises
+    ------
+    NoFileError
+        As `choose`.
+    MissingError
+        If the date's file reaches a day beside the date, so that the date does not lie in it whole, and the other is not there.
+    """
+    there: dict[ArchiveFile, Path] = {}
+
+    def noted(file: ArchiveFile) -> Path | None:
+        if (path := obtain(file)) is not None:
+            there[file] = path
+        return path if path is None or file.part != "edge" or _touches(span_of(path), day) else None
+
+    found = choose(files, noted)
+    edges = [file for file in files if file.part == "edge"]
+    own = next((there[file] for file in files if file.part == "day" and file in there), None)
+    if edges and own and (held := span_of(own)):
+        reaches = held[1] >= day.us + DAY_US + MARGIN_US, held[0] < day.us - MARGIN_US
+        for file, needed in zip(edges, reaches, strict=True):  # the day before, the day after
+            if needed and file not in there:
+                raise MissingError(f"{own.name} is of no UTC day, and the rest of the date is not there (yet): {file.path}")
+    return found
 
 
 def _touches(found: Sequence[int] | None, day: Day) -> bool:

@@ -251,6 +251,29 @@ def test_bybits_days_are_read_with_those_beside(archive: Archive) -> None:
     assert day.source == f"BTCUSDT{DATE}.csv.gz,BTCUSDT{NEXT}.csv.gz"
 
 
+@pytest.mark.parametrize(("hours", "beside"), [(3, BEFORE), (-3, NEXT)])
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_date_of_which_a_file_beside_lacks_is_not_taken_in_part(
+    archive: Archive, tmp_path: Path, hours: int, beside: dt.date, in_folder: bool
+) -> None:
+    """Days that begin at 3:00 or at 21:00 UTC: the file of the date's name holds 21 hours of it."""
+    first, last = days.start(DATE) + hours * 3_600_000_000, days.start(NEXT) + hours * 3_600_000_000
+    trades = [t for date in (BEFORE, DATE, NEXT) for t in days.day(date)]
+    mine = [t for t in trades if first <= t.us < last]
+    rest = [t for t in trades if t.us < first] if beside == BEFORE else [t for t in trades if t.us >= last]
+    names = [f"/trading/BTCUSDT/BTCUSDT{date}.csv.gz" for date in (DATE, beside)]
+    bodies = [days.gzipped(days.bybit(some)) for some in (mine, rest)]
+
+    def put(k: int) -> ArchiveDay:
+        archive.shelf.put(names[k], bodies[k])
+        (tmp_path / names[k].rpartition("/")[2]).write_bytes(bodies[k])
+        return folder_day(tmp_path, "bybit-linear") if in_folder else archive.day("bybit-linear")
+
+    with pytest.raises(MissingError, match=f"the rest of the date is not there .yet.: {names[1]}"):
+        put(0)
+    assert joined(list(put(1).pieces())).size == len(days.day())
+
+
 def test_bybits_days_of_utc_need_no_other_file(archive: Archive) -> None:
     for date in (BEFORE, DATE, NEXT):
         archive.shelf.put(f"/spot/BTCUSDT/BTCUSDT_{date}.csv.gz", days.gzipped(days.bybit_spot(days.day(date))))
