@@ -24,6 +24,7 @@ SCOPES = {
     "channels:read": "to find channels by name (groups:read for private ones); without it set their ids",
     "files:write": "to upload charts",
 }
+NO_CHANNEL = "SLACK_BOT_TOKEN is set, but no channel: set SLACK_CHANNEL, too, in the environment or .env"
 TEXT = "tapeflow test\nMessages get here. Nothing is to be done."
 
 
@@ -47,7 +48,7 @@ def connect(settings: Settings, known: Mapping[str, str]) -> Bot | Webhook | Non
 def tried(client: Bot | Webhook | None) -> Iterator[Line]:
     """Post one message to each channel and say how that went."""
     if client is None:
-        yield Line(OFF, ok=False)
+        yield Line(NO_CHANNEL if secret("SLACK_BOT_TOKEN") else OFF, ok=False)
     elif isinstance(client, Webhook):
         outcome = client.post(blocks.head(TEXT, ""))
         yield Line(f"webhook: {_said(outcome)}", isinstance(outcome, Sent))

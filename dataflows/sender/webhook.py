@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from slack_sdk.webhook import WebhookClient
 
 from dataflows.sender.bot import QUIET, TIMEOUT_S
-from dataflows.sender.outcome import Outcome, Sent, of_error, of_exception, of_status
+from dataflows.sender.outcome import Outcome, Refused, Sent, of_error, of_exception, of_status
 
 if TYPE_CHECKING:
     from pipelines.briefs.blocks import Body
@@ -20,10 +21,13 @@ class Webhook:
     """A webhook; its URL is a secret and is never told."""
 
     def __init__(self, url: str) -> None:
+        self._is_url = re.match(r"https?://\S+$", url) is not None
         self._web = WebhookClient(url, timeout=TIMEOUT_S, logger=QUIET, retry_handlers=[])
 
     def post(self, body: Body) -> Outcome:
         """Post once."""
+        if not self._is_url:
+            return Refused("SLACK_WEBHOOK_URL is no address; it begins with https://hooks.slack.com/", "all")
         told = {"text": body.text, "blocks": body.blocks, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
         try:
             answer = self._web.send_dict(told)

@@ -56,13 +56,13 @@ def posts(text: str) -> list[str]:
 
 
 def head(text: str, note: str) -> Body:
-    """Return a message's first post, `note` in small letters below; what is too long for one post is cut."""
+    """Return a message's first post, `note`, if any, in small letters below; what is too long for one post is cut."""
     first, *more = posts(text)
     whole = first[: POST - len(CUT)] + CUT if more else first
     title, _, rest = whole.partition("\n")
     titled = bool(rest.strip()) and 0 < len(title.strip()) <= TITLE
     opening = [{"type": "header", "text": _plain(title.strip())}] if titled else []
-    return Body(_fallback(whole), [*opening, *_sections(rest if titled else whole), _context(note)])
+    return Body(_fallback(whole), [*opening, *_sections(rest if titled else whole), *([_context(note)] if note else [])])
 
 
 def reply(text: str, note: str = "") -> Body:

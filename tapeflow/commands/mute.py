@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,9 +43,10 @@ def mute(
     mutes: dict[str, int] = {name: until for name, until in (outbox.get(MUTES) or {}).items() if until > now}
     if symbol is not None:
         name = _named(chosen, symbol, venue)
-        mutes.pop(name, None)
         if span != OFF:
             mutes[name] = now + _span_us(span)
+        elif mutes.pop(name, None) is None:
+            raise Refusal(f"{name} is not muted{_near(name, mutes)}")
         outbox.commit([], {MUTES: mutes})
     rows: list[tuple[Any, ...]] = [
         (name, dt.datetime.fromtimestamp(until // 1_000_000, dt.UTC)) for name, until in sorted(mutes.items())
@@ -55,6 +57,15 @@ def mute(
         show.as_table(("muted", "until, UTC"), rows)
     else:
         print("nothing is muted")
+
+
+def _near(name: str, mutes: Mapping[str, int]) -> str:
+    """Say how else a symbol is muted: wherever it is traded, or at some venues."""
+    symbol = name.rpartition("/")[2]
+    venues = [one.partition("/")[0] for one in sorted(mutes) if one.endswith(f"/{symbol}")]
+    if symbol in mutes:
+        return f" by itself but wherever it is traded: tapeflow mute {symbol} {OFF}"
+    return f" everywhere but at {' and '.join(venues)}: tapeflow mute {symbol} {OFF} --venue {venues[0]}" if venues else ""
 
 
 def _span_us(text: str) -> int:

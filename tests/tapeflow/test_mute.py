@@ -34,6 +34,26 @@ def test_a_symbol_is_muted_everywhere_or_at_a_venue_and_let_go(outbox: Path, cap
     assert [row["symbol"] for row in json.loads(capsys.readouterr().out)] == ["okx/BTC-USDT"]
 
 
+def test_what_is_not_muted_is_not_said_to_be_let_go(outbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for muted, let_go, said in (
+        ([], ["BTC-USDT", "off"], "BTC-USDT is not muted"),
+        (
+            ["BTC-USDT", "4h", "--venue", "okx"],
+            ["BTC-USDT", "off"],
+            "BTC-USDT is not muted everywhere but at okx: tapeflow mute BTC-USDT off --venue okx",
+        ),
+        (
+            ["ETH-USDT", "4h"],
+            ["ETH-USDT", "off", "--venue", "okx"],
+            "okx/ETH-USDT is not muted by itself but wherever it is traded: tapeflow mute ETH-USDT off",
+        ),
+    ):
+        assert not muted or main(["mute", *muted]) == 0
+        assert main(["mute", *let_go]) == 1
+        assert capsys.readouterr().err == f"tapeflow: {said}\n"
+    assert Outbox(outbox).get(MUTES).keys() == {"okx/BTC-USDT", "ETH-USDT"}
+
+
 def test_what_is_over_is_not_shown(outbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Outbox(outbox).commit([], {MUTES: {"BTC-USDT": 1}})
     assert main(["mute"]) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataflows.sender.bot import Bot
-from dataflows.sender.connection import OFF, connect, tried
+from dataflows.sender.connection import NO_CHANNEL, OFF, connect, tried
 from dataflows.sender.webhook import Webhook
 from pipelines.settings import Settings
 from tapeflow.cli import main
@@ -71,6 +71,15 @@ def test_a_trial_by_bot_token(server: SlackServer, monkeypatch: pytest.MonkeyPat
 
 def test_a_trial_by_webhook_and_by_nothing(server: SlackServer) -> None:
     assert [line.text for line in tried(None)] == [OFF]
+    assert next(tried(Webhook("hello"))).text == (
+        "webhook: not sent: SLACK_WEBHOOK_URL is no address; it begins with https://hooks.slack.com/"
+    )
     assert [line.ok for line in tried(Webhook(server.url + HOOK))] == [True, True]
     assert next(tried(Webhook(server.url + "/services/gone"))).text == "webhook: not sent: no_service"
-    assert len(server.space.posts) == 1
+    (post,) = server.space.posts
+    assert shown(post) == "tapeflow test\nMessages get here. Nothing is to be done."
+
+
+def test_a_token_without_a_channel_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+    assert [line.text for line in tried(None)] == [NO_CHANNEL]

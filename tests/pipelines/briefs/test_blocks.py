@@ -19,7 +19,8 @@ def test_a_first_line_that_is_short_is_a_title() -> None:
     assert [block["type"] for block in body.blocks] == ["header", "section", "context"]
     assert shown(body._asdict()) == "BTC moved\nby a lot\n\nmore\nid a"
     assert [block["type"] for block in blocks.head("one line", "id a").blocks] == ["section", "context"]
-    assert [block["type"] for block in blocks.head("x" * 91 + "\nmore", "").blocks] == ["section", "context"]
+    assert [block["type"] for block in blocks.head("x" * 91 + "\nmore", "id a").blocks] == ["section", "context"]
+    assert [block["type"] for block in blocks.head("no note", "").blocks] == ["section"]
 
 
 def test_text_is_cut_at_line_ends_then_between_words_then_anywhere() -> None:
