@@ -6,6 +6,7 @@ second, `flow.json` every epoch. How old a file is, is told by the file system: 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 import os
@@ -21,7 +22,7 @@ from tapeflow.supervisor import Report, Standing
 from tapeflow.verdict import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipelines.settings import Settings
 
@@ -352,12 +353,20 @@ def _disk(journal: Path, now: float) -> Disk:
     """Measure the volume; growth is that of the segments written in the last day, between the first's end and the last's."""
     there = next(folder for folder in (journal.absolute(), *journal.absolute().parents) if folder.exists())
     volume = shutil.disk_usage(there)
-    stats = sorted((s.st_mtime, s.st_size) for s in (path.stat() for path in journal.glob("*.tfj")))
+    stats = sorted(_stats(journal.glob("*.tfj")))
     recent = [(at, size) for at, size in stats if at > now - _GROWTH_DAYS * 86_400]
     span = recent[-1][0] - recent[0][0] if recent else 0.0
     growth = sum(size for _, size in recent[1:]) / span * 86_400 if span > 0 else None
     spare = max(0.0, volume.free - RESERVE * volume.total)
     return Disk(volume.free, sum(size for _, size in stats), growth, spare / growth if growth else None)
+
+
+def _stats(paths: Iterable[Path]) -> Iterator[tuple[float, int]]:
+    """Yield when each was written, and its bytes; one that was deleted meanwhile is left out."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            yield found.st_mtime, found.st_size
 
 
 def _clocks(flow: dict[str, Any]) -> list[str]:

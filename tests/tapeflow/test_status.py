@@ -323,6 +323,15 @@ def test_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults(house.gather()) == ["the disk is full in 20 h at the journal's growth"]
 
 
+def test_a_segment_that_is_deleted_meanwhile_has_no_bytes(house: House) -> None:
+    """Listed, and gone when it is looked at, as the recorder deletes what has expired."""
+    folder = house.settings.journal_dir
+    folder.mkdir(parents=True)
+    (folder / "seg-0000000001.tfj").symlink_to(folder / "gone")
+    (folder / "seg-0000000002.tfj").write_bytes(b"x" * 1000)
+    assert house.gather().disk.journal_bytes == 1000
+
+
 def test_seals(house: House) -> None:
     def cover(date: dt.date) -> None:
         ts = dt.datetime.combine(date, dt.time(12), dt.UTC)
