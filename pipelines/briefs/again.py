@@ -66,7 +66,11 @@ def again(lake: Lake, fact: Fact, brief: str, now: dt.datetime) -> Again:
 
 def _reasons(reader: Reader, lake: Lake, fact: Fact, rows: pl.DataFrame, written: dt.datetime) -> list[str]:
     more = rows.height - fact.n
-    counted = {True: f"{more:,} more rows", False: f"{-more:,} fewer rows"}[more > 0] if more else "as many rows, of other values"
+    counted = (
+        f"{abs(more):,} {'more' if more > 0 else 'fewer'} row{'s' if abs(more) != 1 else ''}"
+        if more
+        else "as many rows, of other values"
+    )
     why = [*_sealed(reader, fact, written), *_files(lake, fact, written)]
     return [f"{counted} than the {fact.n:,} then" if more else counted, *(why or ["nothing in the lake tells why"])]
 

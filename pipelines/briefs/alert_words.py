@@ -36,7 +36,8 @@ def update(episode: Episode, judged: list[tuple[Alert, str]]) -> str:
 def digest(held: list[Held], muted: int, zone: ZoneInfo) -> tuple[str, tuple[str, ...]]:
     """Return the message for what was held back, and its thread where there are too many instruments for it."""
     first, last = (_local(pick(one.end for one in held), zone) for pick in (min, max))
-    why = "quiet hours" if all(one.quiet for one in held) else "the day's number of messages"
+    quiet = {one.quiet for one in held}
+    why = " and ".join(said for kind, said in ((True, "quiet hours"), (False, "the day's number of messages")) if kind in quiet)
     span = f"{first:%F %H:%M} to {last:%F %H:%M} {zone.key}"
     head = f"{_alerts(len(held))} held back by {why}, {span}"
     if muted:

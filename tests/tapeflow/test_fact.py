@@ -78,7 +78,7 @@ def test_late_rows_are_named_with_their_writer(lake: Lake, made: tuple[Lake, Bri
     found = asked(capsys, lake, fact("traded", made[1]))
     assert (found["then"]["value"], found["now"]["value"], found["now"]["rows"]) == (61710.0, 61711.5, 61)
     assert found["same"] is False
-    assert found["reasons"][0] == "1 more rows than the 60 then"
+    assert found["reasons"][0] == "1 more row than the 60 then"
     assert any(reason.startswith("bars: ") and reason.endswith("written since by test") for reason in found["reasons"])
 
 

@@ -148,6 +148,16 @@ def test_quiet_hours_hold_back_all_but_the_severe_and_end_with_a_digest() -> Non
     ]
 
 
+def test_a_digest_names_all_that_held_alerts_back() -> None:
+    mine = telling(quiet=(22, 6), a_day=1)
+    for k, severity, detector in ((12, 3, "cascade_proxy"), (14, 3, "cascade_proxy"), (23, 2, "vpin_high")):
+        mine.messages([alert(k * 60.0, detector, severity, score=0.995)], us(k * 60.0))
+    (digest,) = mine.messages([], us(30 * 60))
+    assert digest.head.splitlines()[0] == (
+        "2 elevated alerts held back by quiet hours and the day's number of messages, 2026-11-02 14:00 to 2026-11-02 23:00 UTC"
+    )
+
+
 @pytest.mark.parametrize("name", ["BTC-USDT", "demo/BTC-USDT"])
 def test_a_muted_symbol_is_counted(name: str) -> None:
     mine = telling(a_day=0)
