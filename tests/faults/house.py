@@ -25,7 +25,7 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 150.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -87,10 +87,11 @@ class House:
         else:
             self.start("demo-exchange")
             wait_for(self.answers, "the exchange answers")
+            self.draw_past()
             self.start("record")
             self.start("run")
         try:
-            wait_for(lambda: self.rows("trades") > 0, "trades in the lake", 90)
+            wait_for(lambda: self.rows("trades") > 0, "trades in the lake")
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *(f"{n}: {self.said(n)}" for n in self.processes)])) from None
 
@@ -102,11 +103,16 @@ class House:
             return False
         return True
 
-    def ask(self, path: str, seconds: float = 10.0) -> bytes:
+    def ask(self, path: str, seconds: float = 60.0) -> bytes:
         """Ask the exchange over REST."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.demo_port}{path}", timeout=seconds) as answer:
             content: bytes = answer.read()
             return content
+
+    def draw_past(self) -> None:
+        """Have the exchange draw the candles that a recorder asks for first: a busy one takes longer than a recorder waits."""
+        for symbol in self.settings.demo.symbols:
+            self.ask(f"/fapi/v1/klines?symbol={symbol.replace('-', '')}&interval=1m&limit=1000", 150)
 
     def fault(self, kind: str, value: float | None = None) -> None:
         """Have the exchange misbehave."""
@@ -119,7 +125,7 @@ class House:
         process.kill()
         process.wait(30)
 
-    def stop(self, name: str, seconds: float = 60.0) -> None:
+    def stop(self, name: str, seconds: float = 150.0) -> None:
         """Stop with SIGTERM; it must end with status 0."""
         process = self.processes[name]
         process.send_signal(signal.SIGTERM)
@@ -127,7 +133,7 @@ class House:
 
     def drain(self) -> None:
         """Run the flow to the end of the journal."""
-        assert self.start("run", "--until-end").wait(120) == 0, self.said("run")
+        assert self.start("run", "--until-end").wait(300) == 0, self.said("run")
 
     def said(self, name: str) -> str:
         """Return the end of what a process printed."""
@@ -160,7 +166,7 @@ class House:
     def command(self) -> dict[str, Any]:
         """Return what the command `tapeflow status --json` prints; its exit status must tell the same."""
         command = [sys.executable, "-m", "tapeflow", "status", "--json", *self.flags]
-        ended = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, timeout=60, check=False)
+        ended = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, timeout=150, check=False)
         assert ended.stdout, ended.stderr.decode()
         found: dict[str, Any] = json.loads(ended.stdout)
         assert ended.returncode == (1 if found["faults"] else 0)

@@ -25,7 +25,7 @@ venues: {{binance-usdm: {{symbols: [BTC-USDT-PERP]}}}}
 archives: {{binance-usdm: {archive}}}
 kernels: {{bars: [1m, 5m], vpin: [v40x5]}}
 """
-DEADLINE_S = 200
+DEADLINE_S = 500
 
 
 @pytest.fixture(scope="module")

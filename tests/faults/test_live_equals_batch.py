@@ -86,12 +86,14 @@ class Market:
         house.start("demo-exchange")
         wait_for(house.answers, "the exchange answers")
         midnight = (self.now() // DAY_MS + 1) * DAY_MS
+        self.put_clock(midnight - BEFORE_MS)
+        house.draw_past()
         self.rest = house.asked()["rest"]
         house.start("record")
         wait_for(lambda: self.begins_at(midnight - BEFORE_MS), "the recorder asks for the time")
         house.start("run")
         end = midnight + (nights - 1) * DAY_MS + AFTER_MS
-        wait_for(lambda: self.reached() >= end, "the recorder has come to the end", (end - self.now()) / 1000 / self.speed + 90)
+        wait_for(lambda: self.reached() >= end, "the recorder has come to the end", (end - self.now()) / 1000 / self.speed + 200)
         house.stop("record")
         house.stop("run")
         house.drain()

@@ -102,7 +102,7 @@ def killed_at_random(lake: Path, paths: list[Path], kills: int, rng: random.Rand
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 made += 1
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=500)
         if process.returncode == 0:
             return made
         assert process.returncode == -signal.SIGKILL, errors.decode()[-2000:]

@@ -107,7 +107,7 @@ def attempt(root: Path, kill_after: tuple[int, float] | None) -> bool:
         if line.strip() == "done":
             break
     process.stdout.close()
-    return process.wait(60) == 0
+    return process.wait(300) == 0
 
 
 def check_kills(streamed: Path, folder: Path, kills: int, seed: int) -> None:

@@ -63,7 +63,7 @@ class Reader(threading.Thread):
 
         Here it is vacuumed at once, not an hour later.
         """
-        for _ in range(20):
+        for _ in range(1000):  # as often as a file can go meanwhile
             try:
                 return read(lake)
             except (FileNotFoundError, pl.exceptions.ComputeError, duckdb.IOException) as error:
@@ -90,7 +90,7 @@ def kill_and_read(what: str, lake: Lake, count: int, kills: int, check: Callable
             process.kill()
             process.wait(30)
             killed += 1
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True, timeout=280)
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True, timeout=500)
     finally:
         reader.over.set()
         reader.join(60)

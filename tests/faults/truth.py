@@ -54,6 +54,8 @@ def assert_equal_to_an_uninterrupted_run(house: House, elsewhere: Path) -> None:
         table = TABLES[name]
         view = name + "_history" if table.newest else name
         ours, whole = (h.lake.table(view).collect() for h in (house, other))
+        if name == "alerts":  # which agents add to, where a house with Dagster in it stands for minutes
+            ours = ours.filter(pl.col("source") != "agent")
         order = dict.fromkeys([*table.key, "end", *(column for column, kind in ours.schema.items() if not kind.is_nested())])
         assert ours.sort(*order).equals(whole.sort(*order)), name
     for name in ("trades", "bars", "vpin", "instruments", "inputs", "klines"):
@@ -80,7 +82,7 @@ def wait_until_caught_up(house: House) -> None:
         seen = house.status("flow").get("instruments")
         return isinstance(seen, list) and bool(seen) and all(i["last_trade_ts"] > now and not i["gap_open"] for i in seen)
 
-    wait_for(caught_up, "the flow has caught up", 90)
+    wait_for(caught_up, "the flow has caught up")
 
 
 def bars_of_the_uncut_tape(house: House, folder: Path) -> pl.DataFrame:
