@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
@@ -27,6 +29,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("TAPEFLOW_CONFIG", "TAPEFLOW_RULES"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def _logging() -> Iterator[None]:
+    """Leave logging as it was: a command that configures it does so for the whole process."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

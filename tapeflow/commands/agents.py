@@ -130,7 +130,9 @@ def _asked(at: str | None) -> dt.datetime | None:
 def _brief(lake: Lake, chosen: Settings, at: dt.datetime, *, json: bool) -> None:
     """Print the hourly brief of a time, as the template or the model would write it."""
     from assets import analyst
+    from tapeflow import logs
 
+    logs.configure("error")  # why the template wrote is part of the brief
     brief, _ = analyst.compose(lake, chosen, "hourly", at)
     if json:
         show.as_object({"head": brief.head, "thread": brief.thread, "facts": len(brief.facts), "writer": brief.writer})

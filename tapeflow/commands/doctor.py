@@ -26,8 +26,10 @@ def doctor(
     from rich.console import Console
 
     from dataflows.doctor import Finding, examine
+    from tapeflow import logs
 
     chosen = settings(demo=demo)
+    logs.configure("error")  # what went wrong is among the findings
     with Console(stderr=True).status(f"listening to {', '.join(chosen.venues)} for {seconds:g} s"):
         found = examine(chosen, seconds)
     columns = Finding.__struct_fields__

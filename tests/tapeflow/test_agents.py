@@ -92,6 +92,7 @@ def test_what_cannot_be_done_is_said(capsys: pytest.CaptureFixture[str], words: 
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_logging")
 def test_the_analyst_run_now_prints_a_brief(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["agents", "run", "analyst", "--at", AT]) == 0
     assert "Hourly brief, 2024-07-19 10:10 UTC" in capsys.readouterr().out

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from pipelines.store.lake import Lake
 from tapeflow.cli import main
@@ -77,14 +75,6 @@ def test_refusals(lake: Lake, capsys: pytest.CaptureFixture[str], argv: tuple[st
     found, out, err = run(capsys, "ask", *argv, *where)
     assert (found, out) == (status, "")
     assert err.startswith(f"tapeflow: {said}")
-
-
-@pytest.fixture
-def _logging() -> Iterator[None]:
-    """Leave logging as it was."""
-    kept = structlog.get_config()
-    yield
-    structlog.configure(**kept)
 
 
 @pytest.mark.usefixtures("_logging")
