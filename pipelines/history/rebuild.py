@@ -187,7 +187,7 @@ def _store(rows: Rows, tape: DayTape, seqs: np.ndarray, sheets: Sheets) -> None:
     """Number trades, and hand them on as rows of table `trades`, symbol by symbol."""
     kept = rows["kind"] == TRADE
     rows = rows if kept.all() else rows.compress(kept)
-    for i in np.unique(rows["instrument"]).tolist():
+    for i in np.flatnonzero(np.bincount(rows["instrument"])).tolist():
         mine = rows if len(tape.instruments) == 1 else rows.compress(rows["instrument"] == i)
         mine["seq"] = np.arange(seqs[i], seqs[i] + mine.size)
         seqs[i] += mine.size

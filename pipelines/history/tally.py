@@ -51,17 +51,21 @@ class Tally:
 
     def add(self, rows: Rows, which: slice | Ints, places: int) -> None:
         """Count those of `rows` that are of the instrument, whose sizes have so many decimals at most."""
-        traded = rows["kind"][which] == TRADE
+
+        def column(name: str) -> npt.NDArray[Any]:
+            return np.ascontiguousarray(rows[name][which])  # to copy it and count takes a third of counting in place
+
+        traded = column("kind") == TRADE
         count = int(traded.sum())
         self.rows += count
         self.voids += traded.size - count
-        counted = traded & rows["counted"][which]
+        counted = traded & column("counted")
         taken = slice(None) if counted.all() else counted
-        self._count([rows[name][which][taken] for name in ("size", "side", "fills")], places)
+        self._count([column(name)[taken] for name in ("size", "side", "fills")], places)
         if self.contiguous:
-            self._follow([rows[name][which] for name in ("trade_id", "span", "ts")])
+            self._follow([column(name) for name in ("trade_id", "span", "ts")])
         else:
-            self._ids.append(rows["trade_id"][which][traded])
+            self._ids.append(column("trade_id")[traded])
 
     @property
     def repeated(self) -> int:
@@ -81,7 +85,7 @@ class Tally:
         self.counted += size.size
         self.fills += int(fills.sum())
         self.lots += total(lots)
-        self.buy_lots += total(lots[side > 0])
+        self.buy_lots += total(lots * (side > 0))
         if lots.max(initial=0) >= WIDE:
             self.slack += int((lots // WIDE).sum())
 
