@@ -168,12 +168,14 @@ def _range(notes: Notes, found: Levels) -> None:
 
 
 def _posture(notes: Notes, found: Levels) -> None:
+    # Each date begins flat; where nothing was recorded at first, no posture is known of that time.
+    known = "greatest(since, min(ts) OVER (PARTITION BY date))"
     state, since, score = (
-        notes.fact(name, label, unit, notes.about.rows("posture", f'"end", {column} AS value', HOUR), decimals=places)
-        for name, label, unit, column, places in (
-            ("posture", "posture", Unit.WORD, "state", 0),
-            ("posture_since", "beginning of the posture", Unit.TIME, "since", 0),
-            ("p_up", "trend score", Unit.SCORE, "p_up", 3),
+        notes.fact(name, label, unit, notes.about.rows("posture", f'"end", {column} AS value', span), decimals=places)
+        for name, label, unit, column, span, places in (
+            ("posture", "posture", Unit.WORD, "state", HOUR, 0),
+            ("posture_since", "beginning of the posture", Unit.TIME, known, DAY + HOUR, 0),
+            ("p_up", "trend score", Unit.SCORE, "p_up", HOUR, 3),
         )
     )
     found.other.update({"posture": state, "p_up": score})
