@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pipelines.settings import Settings
     from pipelines.store.lake import Lake
 
@@ -52,6 +54,26 @@ def settings(*, demo: bool = False) -> Settings:
     from pipelines.settings import demo_settings, load
 
     return demo_settings(load()) if demo else load()
+
+
+def moment(at: str | None) -> dt.datetime | None:
+    """Return the time that `--at` names.
+
+    Raises
+    ------
+    Refusal
+        If it is no time, or none that rows can be of.
+    """
+    from pipelines.store import LakeError
+    from pipelines.store.names import bounds
+
+    try:
+        found = bounds(at, None)[0]
+    except LakeError:
+        raise Refusal(f"--at {at}: no time; use 2026-11-20T12:00Z", status=2) from None
+    if found and found.year < 1970:
+        raise Refusal(f"--at {at}: no rows are that old", status=2)
+    return found
 
 
 def open_lake(lake: str | None, *, demo: bool = False) -> Lake:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapeflow import show
-from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, open_lake, settings
+from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, moment, open_lake, settings
 
 if TYPE_CHECKING:
     from pipelines.briefs.agents.finding import Finding
@@ -96,7 +96,7 @@ def run(
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         raise Refusal(f"no agent {name!r}; {hint}", status=2)
     opened, chosen = open_lake(lake, demo=demo), settings(demo=demo)
-    time_at = _asked(at) or dt.datetime.now(dt.UTC)
+    time_at = moment(at) or dt.datetime.now(dt.UTC)
     if name == ANALYST:
         if store:
             raise Refusal("a brief is kept by a run of Dagster: job brief_hourly, brief_daily or brief_elevated", status=2)
@@ -112,19 +112,6 @@ def run(
         show.as_table(FOUND, rows)
     stored = f", {new} new ones stored" if store else ""
     print(f"{name}: {len(rows)} found on {midnight(time_at):%F} up to {time_at:%H:%M:%S} UTC{stored}")
-
-
-def _asked(at: str | None) -> dt.datetime | None:
-    from pipelines.store import LakeError
-    from pipelines.store.names import bounds
-
-    try:
-        found = bounds(at, None)[0]
-    except LakeError:
-        raise Refusal(f"--at {at}: no time; use 2024-07-19T06:30Z", status=2) from None
-    if found and found.year < 1970:
-        raise Refusal(f"--at {at}: no rows are that old", status=2)
-    return found
 
 
 def _brief(lake: Lake, chosen: Settings, at: dt.datetime, *, json: bool) -> None:

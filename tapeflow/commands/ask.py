@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapeflow import show
-from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, open_lake, settings
+from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, moment, open_lake, settings
 
 if TYPE_CHECKING:
     from pipelines.briefs.asked import Asked
@@ -38,7 +38,7 @@ def ask(
 
     opened, chosen = open_lake(lake, demo=demo), settings(demo=demo)
     try:
-        found = asked.gather(opened, question, chosen, _time(at) or asked.newest(opened, dt.datetime.now(dt.UTC)))
+        found = asked.gather(opened, question, chosen, moment(at) or asked.newest(opened, dt.datetime.now(dt.UTC)))
     except asked.Unanswerable as error:
         raise Refusal(str(error)) from None
     lines, facts = asked.answer(found), asked.behind(found)
@@ -103,13 +103,3 @@ def _fact(fact: Fact) -> dict[str, Any]:
 def _quoted(query: str) -> str:
     """Return SQL as it stands between the double quotes of a shell."""
     return "".join(f"\\{c}" if c in '"\\$`' else c for c in " ".join(query.split()))
-
-
-def _time(at: str | None) -> dt.datetime | None:
-    from pipelines.store import LakeError
-    from pipelines.store.names import bounds
-
-    try:
-        return bounds(at, None)[0]
-    except LakeError:
-        raise Refusal(f"--at {at}: no time; use 2026-11-20T12:00Z", status=2) from None

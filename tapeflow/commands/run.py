@@ -171,7 +171,10 @@ def _finish(job: Job, work: Callable[[Callable[[int], None]], None], *, json: bo
 
     names = ", ".join(p.name for p in job.source.paths)
     if job.done() and not job.replace:
-        print(f"nothing to do: {names} is in {job.lake.root} already (job {job.name})")
+        if json:
+            _say(job.name, job.lake.root, {}, json=True)
+        else:
+            print(f"nothing to do: {names} is in {job.lake.root} already (job {job.name})")
         return
     console = Console(stderr=True)
     try:

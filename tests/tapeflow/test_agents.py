@@ -82,7 +82,7 @@ def test_what_is_found_is_stored_where_that_is_asked_for(lake: Lake, capsys: pyt
     [
         (["rvl"], 2, "no agent 'rvl'; did you mean rvol?"),
         (["zzz"], 2, "there are rvol, trend"),
-        (["rvol", "--at", "soon"], 2, "--at soon: no time; use 2024-07-19T06:30Z"),
+        (["rvol", "--at", "soon"], 2, "--at soon: no time; use 2026-11-20T12:00Z"),
         (["rvol", "--at", "0001-01-01"], 2, "--at 0001-01-01: no rows are that old"),
         (["analyst", "--store"], 2, "kept by a run of Dagster"),
     ],

@@ -67,6 +67,7 @@ def test_json(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
         (("how is DOGE",), 1, "not in this lake: DOGE"),
         (("hello",), 1, "ask about an instrument (BTC-USDT)"),
         ((NIGHT, "--at", "soon"), 2, "--at soon: no time"),
+        ((NIGHT, "--at", "0001-01-01"), 2, "--at 0001-01-01: no rows are that old"),
         ((NIGHT, "--lake", "nowhere"), 1, "no lake at "),
     ],
 )

@@ -96,3 +96,15 @@ def test_a_bucket_volume_that_is_none_is_refused(volume: str, capsys: pytest.Cap
     assert (status, Path("lake").exists()) == (2, False)
     assert f"--bucket-volume {volume}: write units of base, above 0, like 5 or 0.25" in err
     assert "Traceback" not in err
+
+
+def test_a_load_that_was_done_before_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("AAAUSDT-aggTrades-2023-11-15.csv")
+    path.write_text("1,100,1,1,1,1700006400000,true\n")
+    told = []
+    for _ in range(2):
+        assert main(["load", str(path), "--venue", "binance-usdm", "--lake", "lake", "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    first, again = told
+    assert first["rows"]["trades"] == 1
+    assert again == first | {"rows": {}}, "nothing was written"
