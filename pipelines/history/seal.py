@@ -168,7 +168,7 @@ def seal(
     """
     lake.create()
     for attempt in range(TRIES):
-        if attempt and isinstance(tape, StoredDay):
+        if isinstance(tape, StoredDay) and (attempt or tape.files != tuple(f.path for f in files_of(lake, "trades", tape.day))):
             tape = stored_day(lake, tape.day)
         turns = {table: lake.version(table, _turn(tape.day)) for table in ("trades", *DERIVED, "seals")}
         planned = plan(lake, tape, kernels, rules)
@@ -196,6 +196,7 @@ class _Sealing:
         """Compute, compare, commit."""
         began = time.monotonic()
         old = {table: files_of(self.lake, table, self.day) for table in self.writers}
+        old["trades"] = self._read(old["trades"])
         held = {table: self._ours(table, files) for table, files in old.items()}
         to_do = [table for table in self.writers if not self._is_done(table, held[table])]
         unique = f"{uuid4().int % 10**14:014d}"
@@ -229,6 +230,15 @@ class _Sealing:
         written = {t: Written(sum(f.rows for f in staged.get(t, [])), sum(f.size for f in staged.get(t, []))) for t in to_do}
         self.seconds["commit"] = time.monotonic() - began - sum(self.seconds.values())
         return Sealed(self.day, False, written, symbols, told, self.seconds)
+
+    def _read(self, files: list[Staged]) -> list[Staged]:
+        """Return the files of trades that the tape is made of: what has come since it was read stays where it is."""
+        if not isinstance(self.tape, StoredDay):
+            return files
+        known = [f for f in files if f.path in self.tape.files]
+        if len(known) < len(self.tape.files):
+            raise LakeError(f"table trades: files of {self.day} were merged since they were read; try again")
+        return known
 
     def _ours(self, table: str, files: list[Staged]) -> list[Staged]:
         """Return the files that hold rows of the symbols that are sealed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +147,35 @@ def test_two_seals_of_a_day_at_once_leave_the_rows_of_one(tmp_path: Path, place:
         assert first.table(table).collect().height == rows, table
     kept = {Path(file).name for table in (*days.TABLES_OF_A_DAY, "seals") for file in first.files(table)}
     assert {p.name for table in (*days.TABLES_OF_A_DAY, "seals") for p in (tmp_path / "lake" / table).rglob("*.parquet")} == kept
+
+
+@pytest.mark.parametrize("when", ["before it is planned", "after"])
+def test_trades_that_come_while_a_day_is_sealed_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """They were taken out with the files that had been read, and stood nowhere any more."""
+    tape = days.tape_of(days.archived(tmp_path, 0, n=600), 0)
+    is_late = tape.rows["trade_id"] % 50 == 0
+    lake, true_plan = Lake(tmp_path / "lake"), plan
+    seal(lake, tape._replace(rows=tape.rows[~is_late], digest="most"), tapes.KERNELS, sealed_at_us=days.NOW)
+    half = tape.rows["trade_id"] % 100 == 0
+    days.store_late(lake, tape.rows[half], "main.0-00000001")
+    stored = stored_day(lake, days.day())
+
+    def plan_and_wait(*args: Any) -> Any:
+        made = true_plan(*args)
+        if not done:
+            days.store_late(lake, tape.rows[is_late & ~half], "main.0-00000002")
+            done.append(True)
+        return made
+
+    done: list[bool] = []
+    if when == "after":
+        monkeypatch.setattr("pipelines.history.seal.plan", plan_and_wait)
+    else:
+        plan_and_wait(lake, stored, tapes.KERNELS)
+    seal(lake, stored, tapes.KERNELS, sealed_at_us=days.NOW)
+    assert lake.table("trades").collect()["trade_id"].sort().to_list() == list(range(1, 601))
+    assert len(stale(lake)) == (when == "after")
+    for day, _ in stale(lake):
+        seal(lake, stored_day(lake, day), tapes.KERNELS, sealed_at_us=days.NOW)
+    assert stale(lake) == []
+    days.assert_same(lake, days.loaded(tmp_path / "loaded", tmp_path / f"AAAUSDT-aggTrades-{days.FIRST}.csv"), "flags")
