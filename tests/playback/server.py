@@ -29,7 +29,7 @@ NUMBER = '"@number@"'
 class Frame(NamedTuple):
     """A frame to send, the subscription that it belongs to, and when it happened, ms since 1970.
 
-    One that is `lost` counts as sent, and never is.
+    One that is `lost` counts as sent, and never is; what comes behind the next one waits until its socket was given up.
     """
 
     key: str
@@ -126,6 +126,7 @@ class Playback:
         await self._subscribed(keys)
         clock = asyncio.get_running_loop().time
         due = clock()
+        robbed: set[ServerConnection] = set()
         for number, frame in enumerate(frames):
             self.script.now_ms = max(self.script.now_ms, frame.ms)
             if number == at:
@@ -140,6 +141,10 @@ class Playback:
                 if frame.key in subscribed:
                     with suppress(ConnectionClosed):
                         await self._send(connection, frame.text, lost=frame.lost)
+                    if frame.lost:
+                        robbed.add(connection)
+                    elif connection in robbed:
+                        await self._gone(connection)
             due += PACE_S
             await asyncio.sleep(max(0.0, due - clock()))
         for connection in list(self._sessions):
@@ -152,6 +157,10 @@ class Playback:
         self._sent[connection] += 1
         if not lost:
             await connection.send(text.replace(NUMBER, str(number)))
+
+    async def _gone(self, connection: ServerConnection) -> None:
+        while connection in self._sessions:
+            await asyncio.sleep(0.01)
 
     async def _subscribed(self, keys: set[str]) -> bool:
         """Wait until there are subscriptions to all of them; return whether some were not there yet."""
