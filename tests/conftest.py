@@ -19,7 +19,9 @@ providers._get_local_constants = Constants  # it draws from those of all modules
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real recordings, kept outside the project."""
 
-os.environ |= dict.fromkeys(("SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL"), "")  # what is made up here is nobody's news
+for name in [name for name in os.environ if name.startswith(("TAPEFLOW_", "SLACK_"))]:
+    del os.environ[name]  # what is made up here is nobody's news, and no desk's settings are ours
+os.environ |= dict.fromkeys(("SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL"), "")  # nor is what a `.env` says
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from assets.download import Patience
 from assets.finishing import Ask, House, finish_all
-from assets.reissues import reissues, result
-from tapeflow.cli import app
+from assets.reissues import Found, reissues, result
+from tapeflow.cli import main
 from tests.archive import days
 from tests.archive.server import Shelf, serve
 from tests.archive.test_backfill import DATES, DAYS, VENUE, daily, lake, packed, quick, rows
@@ -49,15 +48,14 @@ def test_a_file_that_was_issued_anew_is_told_and_taken_by_the_command_that_is_na
     issue_anew(shelf)
     before, fetched = rows(at), shelf.count(daily(DATES[1]))
     found = reissues(at.settings, at.lake, DATES[0], QUICK)
-    assert found == (3, {DAYS[1]: [daily(DATES[1]).rpartition("/")[2]]}, {})
+    assert found == Found(3, {DAYS[1]: [daily(DATES[1]).rpartition("/")[2]]}, {})
     assert (rows(at), shelf.count(daily(DATES[1]))) == (before, fetched)
     told = result(found)
     assert not told.passed
     command = f"tapeflow backfill --venue {VENUE} --dates {DATES[1]} --force"
     assert command in str(told.description)
     monkeypatch.setattr("tapeflow.commands.history.settings", lambda **_: at.settings)
-    done = CliRunner().invoke(app, command.split()[1:])
-    assert done.exit_code == 0, done.output
+    assert main(command.split()[1:]) == 0
     assert rows(at) != before
     assert result(reissues(at.settings, at.lake, DATES[0], QUICK)).passed
 
