@@ -13,7 +13,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
 settings.register_profile("steady", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("steady")  # a run tells of the code, neither of the draw nor of the machine's load; `make soak` draws anew
+settings.load_profile("steady")  # a run tells of the code, neither of the draw nor of the machine's load
 providers._get_local_constants = Constants  # it draws from those of all modules loaded so far, by whatever tests ran before
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
