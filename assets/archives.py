@@ -79,8 +79,8 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
         raise MissingError(f"the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
 
 
-def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Patience = PATIENCE) -> list[str]:
-    """Return the names of the files of a day that are kept and that the archive has issued anew since; none comes again by this.
+def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Patience = PATIENCE) -> list[str] | None:
+    """Return the names of the kept files of a day that the archive has issued anew; none comes again by this. None: none is kept.
 
     Raises
     ------
@@ -91,10 +91,11 @@ def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Pati
     """
     place, base, tape = venue_named(day.venue), base_of(settings, day.venue), _tape(day)
     if not base.startswith(WEB) or tape is None:
-        return []
+        return None
     known = [file for symbol in symbols for file in place.archive_files(place.guess(symbol).native, day.date, tape)]
     with closing(Archive(base, settings.data / "archive" / day.venue, patience=patience)) as archive:
-        return [file.path.rpartition("/")[2] for file in known if archive.is_renewed(file)]
+        kept = {file.path.rpartition("/")[2]: found for file in known if (found := archive.is_renewed(file)) is not None}
+    return [name for name, found in kept.items() if found] if kept else None
 
 
 def has_archive(settings: Settings, day: Day) -> bool:

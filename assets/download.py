@@ -122,8 +122,8 @@ class Archive:
                 self._watch(f"{path.name}: kept as it is, for the archive does not answer: {error}")
                 return path
 
-    def is_renewed(self, file: ArchiveFile) -> bool:
-        """Whether a file that is kept was issued anew since it was fetched; False where none is kept.
+    def is_renewed(self, file: ArchiveFile) -> bool | None:
+        """Whether a file that is kept was issued anew since it was fetched; None where none is kept.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Archive:
         """
         known = _card(self.folder / file.path.lstrip("/"))
         if known is None:
-            return False
+            return None
         try:
             expected = self._checksum(file)
             return expected != known["sha256"] if expected is not None else self._patiently(lambda: self._differs(file, known))

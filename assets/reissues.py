@@ -42,7 +42,7 @@ def reissues(settings: Settings, lake: Lake, since: dt.date, patience: Patience 
         except (ArchiveError, ValueError) as error:
             found.silent[day.venue] = str(error)
             continue
-        found = found._replace(asked=found.asked + 1)
+        found = found._replace(asked=found.asked + (files is not None))
         if files:
             found.renewed[day] = files
     return found

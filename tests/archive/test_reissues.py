@@ -65,6 +65,12 @@ def test_days_before_those_asked_for_are_left_alone(at: House, shelf: Shelf) -> 
     assert reissues(at.settings, at.lake, DATES[2], QUICK) == (1, {}, {})
 
 
+def test_days_whose_files_are_not_kept_are_not_said_to_have_been_asked_about(at: House) -> None:
+    for path in (at.settings.data / "archive").rglob("*.zip"):
+        path.unlink()
+    assert reissues(at.settings, at.lake, DATES[0], QUICK) == (0, {}, {})
+
+
 def test_an_archive_that_does_not_answer_is_told_and_no_alarm(at: House, shelf: Shelf) -> None:
     shelf.status = {f"{daily(date)}.CHECKSUM": 503 for date in DATES}
     found = reissues(at.settings, at.lake, DATES[0], QUICK)
