@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
+import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -20,11 +22,16 @@ from websockets.http11 import Request as Asked
 from websockets.http11 import Response
 from websockets.protocol import State
 
+from dataflows.recording import status
+from dataflows.recording.repair import Mender
 from pipelines.feeds import Depth, Feed, Funding
 from pipelines.market import Instrument
+from pipelines.settings import Settings, Venue
 from pipelines.tape import Decoded, empty
+from pipelines.venues import VENUES
 from pipelines.venues.columns import Tape
 from pipelines.venues.venue import Answer, ArchiveFile, Failure, Request, Route, Rules, Seen, Sight, Stream
+from tests.dataflows.recording.desk import Written
 
 ALL: frozenset[Feed] = frozenset({"trades", "quotes", "book", "liquidations", "funding"})
 RULES = Rules("", (60_000, 60.0), "fill", contiguous=True, feeds=ALL, verified=ALL, messages_per_second=1000.0, page=10)
@@ -266,3 +273,40 @@ async def toy_exchange(*symbols: str) -> AsyncIterator[ToyExchange]:
         made.cut()
         server.close()
         await server.wait_closed()
+
+
+def play(
+    monkeypatch: pytest.MonkeyPatch,
+    toy: Toy,
+    data: Path,
+    made: ToyExchange,
+    *feeds: str,
+    symbols: tuple[str, ...] = ("BTC",),
+    **more: Any,
+) -> Settings:
+    """Return settings to record the toy venue."""
+    monkeypatch.setitem(VENUES, "demo", toy)
+    venue = Venue.model_validate({"symbols": symbols, "feeds": feeds or ("trades",), **more})
+    return Settings(data=data, venues={"demo": venue}, endpoints={"demo": f"http://127.0.0.1:{made.port}"})
+
+
+def station(recorder: Any) -> Any:
+    return recorder.stations["demo"]
+
+
+def told(recorder: Any) -> dict[str, Any]:
+    """Return what the status file says of the venue."""
+    state = status.snapshot(recorder.intake, recorder.stations, recorder.now_ns(), recorder.clock())
+    return dict(state["feeds"]["demo"])
+
+
+def next_id(recorder: Any, symbol: str = "BTC") -> int:
+    mender = station(recorder).menders[symbol]
+    assert isinstance(mender, Mender)
+    return mender.tape.next_id or 0
+
+
+def ids(written: Written) -> set[int]:
+    """Return the trades that the journal holds, live or fetched."""
+    live = {p["i"] for p in written.payloads("frame") if isinstance(p, dict) and p["f"] == "trades"}
+    return live.union(*(e["body"] for e in written.entries if e["kind"] == "repair"))
