@@ -54,6 +54,11 @@ def _open_venue(name: str) -> str:
     return _venue(name)
 
 
+def config_file() -> str:
+    """Return where the file of settings is: where TAPEFLOW_CONFIG says, or at the default place."""
+    return os.environ.get("TAPEFLOW_CONFIG") or CONFIG
+
+
 def secret(variable: str) -> str | None:
     """Return the value of an environment variable, or what `.env` says of it where it is unset; None where it is empty."""
     value = os.environ.get(variable)
@@ -248,8 +253,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, `.env`, then the file named by TAPEFLOW_CONFIG."""
-        path = os.environ.get("TAPEFLOW_CONFIG", CONFIG)
-        return init_settings, env_settings, dotenv_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+        file_settings = YamlConfigSettingsSource(settings_cls, yaml_file=config_file())
+        return init_settings, env_settings, dotenv_settings, file_settings
 
     @property
     def lake_root(self) -> str:
@@ -283,12 +288,12 @@ def load(**overrides: Any) -> Settings:
     Raises
     ------
     SettingsError
-        With every fault found: unknown venues and keys, values out of range, a file that is no YAML.
+        With every fault found: unknown venues and keys, values out of range, a file that is absent where it is named, or no YAML.
     """
-    path = os.environ.get("TAPEFLOW_CONFIG", CONFIG)
+    path = config_file()
     faults: list[str] = []
     try:
-        faults += _unknown(path)
+        faults += [*_misplaced(path), *_unknown(path)]
         settings = Settings(**overrides)
     except ValidationError as error:
         faults += [f"{_source(path, e['loc'])}: {_plain(e['type'], e['msg'])}" for e in error.errors()]
@@ -300,6 +305,15 @@ def load(**overrides: Any) -> Settings:
     if faults:
         raise SettingsError(faults)
     return settings
+
+
+def _misplaced(path: str) -> list[str]:
+    """Return a fault where a file is named and there is none; at the default place there need not be one."""
+    if Path(path).is_dir():
+        return [f"{path}: a folder, not a file of settings; remove it, or name a file in TAPEFLOW_CONFIG"]
+    if os.environ.get("TAPEFLOW_CONFIG") and not Path(path).exists():
+        return [f"TAPEFLOW_CONFIG: there is no file {path}; make it (`tapeflow init` does), or unset the variable"]
+    return []
 
 
 def _unknown(path: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -27,7 +26,7 @@ from dataflows.recording.switchboard import Switchboard
 from pipelines.feeds import Feed
 from pipelines.records import Gap, Kind, Start
 from pipelines.rules.book import Rules, canonical, load
-from pipelines.settings import CONFIG, Settings, SettingsError
+from pipelines.settings import Settings, SettingsError, config_file
 from pipelines.store.journal_memory import Memory, recall
 from pipelines.store.journal_writer import Writer
 from pipelines.store.retention import consumed, expire, kept_from, sealed
@@ -234,7 +233,7 @@ class Recorder:
         """Return what looks at files that may be edited while recording."""
         rules = self.settings.rules
         return [
-            follow(Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG)), "settings", self._refused, reload, self.change),
+            follow(Path(config_file()), "settings", self._refused, reload, self.change),
             follow(rules, "rules", self._refused, lambda: load(rules), self.change_rules),
         ]
 

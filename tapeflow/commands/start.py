@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +18,10 @@ def init(force: Annotated[bool, typer.Option("--force", help="Overwrite a settin
 
     Example: tapeflow init
     """
-    from pipelines.settings import CONFIG
+    from pipelines.settings import config_file
     from tapeflow.template import template
 
-    path = Path(os.environ.get("TAPEFLOW_CONFIG", CONFIG))
+    path = Path(config_file())
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(template())

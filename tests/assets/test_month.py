@@ -200,7 +200,7 @@ def webserver(home: Home) -> Iterator[str]:
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m", "assets.definitions"]
     data = home.root.parent
-    env = os.environ | {"DAGSTER_HOME": str(home.root), "TAPEFLOW_DATA": str(data), "TAPEFLOW_CONFIG": str(data / "none.yaml")}
+    env = os.environ | {"DAGSTER_HOME": str(home.root), "TAPEFLOW_DATA": str(data), "TAPEFLOW_CONFIG": os.devnull}
     with (data / "webserver.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
         try:

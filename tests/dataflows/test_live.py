@@ -79,7 +79,7 @@ class Flow:
         self.store = data / "recovery" / "main" / "store"
         self.env = os.environ | {
             "TAPEFLOW_DATA": str(data),
-            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_CONFIG": os.devnull,
             "TAPEFLOW_PORTS__METRICS": str(free_ports(1)[0]),
         }
 

@@ -124,7 +124,7 @@ class Parts:
             "DAGSTER_HOME": str(home),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             "TAPEFLOW_DATA": str(data),
-            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_CONFIG": os.devnull,
             "CODE_HOST": "127.0.0.1",
             "CODE_PORT": str(self.code),
             **more,

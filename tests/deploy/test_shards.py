@@ -47,7 +47,7 @@ def journals(tmp_path: Path) -> Path:
 def environment(folder: Path, shard: str) -> dict[str, str]:
     """Return what makes a process one of a shard: configuration and nothing else."""
     return os.environ | {
-        "TAPEFLOW_CONFIG": str(folder / "none.yaml"),
+        "TAPEFLOW_CONFIG": os.devnull,
         "TAPEFLOW_DATA": str(data(folder, shard)),
         "TAPEFLOW_LAKE": str(folder / "lake"),
         "TAPEFLOW_SHARD": shard,
@@ -148,7 +148,7 @@ def cluster(folder: Path, *, kill: bool = False) -> list[int]:
         stores.mkdir()
         init_db_dir(stores, len(SHARDS))
     addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
-    env = os.environ | {"TAPEFLOW_CONFIG": str(folder / "none.yaml")}
+    env = os.environ | {"TAPEFLOW_CONFIG": os.devnull}
     commits = _commits(folder)
     with ExitStack() as stack:
         processes = []

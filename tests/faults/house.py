@@ -54,7 +54,7 @@ class House:
         ports = Ports(demo=self.demo_port, metrics=metrics, dagster=dagster)
         self.settings = demo_settings(Settings(data=data, ports=ports))
         self.env = os.environ | {
-            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_CONFIG": os.devnull,
             "TAPEFLOW_DATA": str(data),
             **{f"TAPEFLOW_PORTS__{name.upper()}": str(port) for name, port in ports.model_dump().items()},
             "TAPEFLOW_DEMO__RATE": str(rate),

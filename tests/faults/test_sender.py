@@ -40,7 +40,7 @@ class Post:
         way = {"SLACK_BOT_TOKEN": "", "SLACK_WEBHOOK_URL": server.url + HOOK} if webhook else bot
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "TAPEFLOW_"))}
         self.env = clean | {
-            "TAPEFLOW_CONFIG": str(data / "none.yaml"),
+            "TAPEFLOW_CONFIG": os.devnull,
             "TAPEFLOW_DATA": str(data),
             "TAPEFLOW_BRIEFS__SLACK__API": server.api,
             "TAPEFLOW_BRIEFS__SLACK__CHANNELS": '{"3": "#severe"}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,31 @@ def test_a_setting_that_resembles_none_is_named_alone() -> None:
 @pytest.mark.parametrize("text", ["7: 1\n", "- data\n", "data\n"])
 def test_a_file_that_names_no_settings_is_refused(text: str) -> None:
     assert "holds no settings by name" in faults(text)[0]
+
+
+def test_a_file_that_is_named_and_absent_is_told_with_the_other_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_CONFIG", "desk/mine.yaml")
+    monkeypatch.setenv("TAPEFLOW_SHARD", "A B")
+    with pytest.raises(SettingsError) as refused:
+        load()
+    first, second = refused.value.faults
+    assert first == "TAPEFLOW_CONFIG: there is no file desk/mine.yaml; make it (`tapeflow init` does), or unset the variable"
+    assert second.startswith("TAPEFLOW_SHARD: shard: ")
+
+
+@pytest.mark.parametrize("name", ["tapeflow.yaml", "mine.yaml"])
+def test_a_folder_in_the_place_of_the_file_is_a_fault(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / name).mkdir()
+    if name != "tapeflow.yaml":
+        monkeypatch.setenv("TAPEFLOW_CONFIG", name)
+    with pytest.raises(SettingsError, match=f"{name}: a folder, not a file of settings; remove it, or name a file in TAPEFLOW"):
+        load()
+
+
+@pytest.mark.parametrize("named", ["", os.devnull])
+def test_no_file_is_the_defaults(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_CONFIG", named)
+    assert load() == Settings()
 
 
 def test_unknown_settings_are_told_together_with_wrong_ones() -> None:

@@ -57,7 +57,7 @@ def play(scripts: Sequence[Script], folder: Path, cut: tuple[int, int] | None = 
         ports = free_ports(3)
         venues = {s.venue: {"symbols": s.symbols, "feeds": sorted(venue_named(s.venue).rules.feeds)} for s in scripts}
         env = os.environ | {
-            "TAPEFLOW_CONFIG": str(folder / "none.yaml"),
+            "TAPEFLOW_CONFIG": os.devnull,
             "TAPEFLOW_DATA": str(folder / "data"),
             "TAPEFLOW_VENUES": json.dumps(venues),
             "TAPEFLOW_ENDPOINTS": json.dumps({name: server.url for name, server in servers.items()}),
