@@ -114,7 +114,7 @@ class Briefs(Part):
     hourly: Annotated[str, AfterValidator(_cron)] = Field("5 * * * *", description="cron")
     daily: Annotated[str, AfterValidator(_cron)] = Field("10 7 * * *", description="cron")
     episode_min: int = Field(30, ge=1, le=1440, description="alerts this soon after the last belong to one episode, one thread")
-    cooldown_min: int = Field(15, ge=0, le=1440, description="least time between two messages of one episode")
+    cooldown_min: int = Field(15, ge=0, le=1440, description="least time between two messages of one episode, but for what is worse")
     a_day: int = Field(6, ge=0, le=1000, description="unscheduled messages a day; the rest comes in one digest")
     quiet: tuple[Hour, Hour] | None = Field(None, description="hours between which only severity 3 is told at once, like [22, 6]")
     elevated: Elevated = Elevated()

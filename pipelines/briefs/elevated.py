@@ -48,10 +48,17 @@ def stands_alone(alert: Alert, settings: Briefs) -> bool:
     severe = alert["severity"] >= least.severity
     return (
         settings.slack.mode == "verbose"
-        or (severe and (not least.confirm_min or alert["detector"] in ALONE or alert["source"] == "rule"))
+        or is_complete(alert, settings)
+        or (severe and (not least.confirm_min or alert["source"] == "rule"))
         or (alert["detector"] == "vpin_high" and alert["score"] >= least.vpin_pct)
         or (least.posture and alert["detector"] in POSTURES)
     )
+
+
+def is_complete(alert: Alert, settings: Briefs) -> bool:
+    """Whether an alert is severe and by a detector that needs no second measure."""
+    severe: bool = alert["severity"] >= settings.elevated.severity
+    return severe and alert["detector"] in ALONE
 
 
 def borne_out(alert: Alert, recent: Iterable[Alert], settings: Briefs) -> Alert | None:

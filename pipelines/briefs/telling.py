@@ -1,7 +1,8 @@
 """Which alerts are told, when, and as what: a function of the alerts, the time and what was told before.
 
-What is elevated opens an episode: a message of its own. What is new in it follows in its thread, not before the cooldown
-is over. In quiet hours and past the day's number of messages alerts are held back, and come in one digest.
+What is elevated opens an episode: a message of its own. What is new in it follows in its thread: what is worse at once, all
+else not before the cooldown is over. In quiet hours and past the day's number of messages alerts are held back, and come in
+one digest.
 """
 
 from __future__ import annotations
@@ -110,16 +111,21 @@ class Telling:
             yield self._message(episode.id, alert_words.root(self._judged(shown)), episode, shown)
 
     def _news(self, now_us: int) -> Iterator[Message]:
-        """Tell what is new in episodes, where the cooldown is over."""
+        """Tell what is new in episodes, where the cooldown is over or some of it is worse."""
         for episode in self._state.episodes.values():
             clock = max(now_us, episode.last)
-            if not episode.news or clock - episode.told < self._settings.cooldown_min * MINUTE_US:
+            waits = clock - episode.told < self._settings.cooldown_min * MINUTE_US
+            if not episode.news or (waits and not any(self._is_worse(one, episode) for one in episode.news)):
                 continue
             if not self._holds_back(episode.news):
                 name = hashed("update", *(one["alert_id"] for one in episode.news))
                 text = alert_words.update(episode, self._judged(episode.news))
                 yield self._message(name, text, episode, episode.news)
             episodes.told(episode, clock)
+
+    def _is_worse(self, alert: Alert, episode: Episode) -> bool:
+        """Whether what is new in an episode waits for no cooldown: a severity not told yet, or what is told alone."""
+        return alert["severity"] > episode.severity or elevated.is_complete(alert, self._settings)
 
     def _judged(self, alerts: Iterable[Alert]) -> list[tuple[Alert, str]]:
         return [(alert, self._precision(alert)) for alert in alerts]

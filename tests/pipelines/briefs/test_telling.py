@@ -104,15 +104,51 @@ def test_verbose_tells_every_alert() -> None:
 def test_an_episode_is_one_thread_and_tells_news_after_the_cooldown() -> None:
     mine = telling()
     (root,) = mine.messages([alert(600)], us(600))
-    assert mine.messages([alert(601), alert(602, "liquidation_spike")], us(602)) == []
+    assert mine.messages([alert(601), alert(602, "vpin_high", 2)], us(602)) == []
     assert mine.messages([], us(614)) == []
     (update,) = mine.messages([], us(615))
     assert update.episode == root.episode
     assert update.head.splitlines()[0] == "BTC-USDT demo: goes on, 3 elevated alerts since 2026-11-02 10:00:00 UTC. New:"
-    assert "liquidation_spike was found" in update.head
+    assert "vpin_high was found" in update.head
     assert mine.messages([alert(620)], us(700)) == []  # nothing new in it
     (next_root,) = mine.messages([alert(651)], us(700))  # over half an hour after the last
     assert next_root.episode != root.episode
+
+
+def test_a_cascade_in_an_open_episode_is_told_at_once_and_takes_along_what_waited() -> None:
+    mine = telling()
+    (root,) = mine.messages([alert(599, "new_trend", 2), alert(600, "rvol_spike")], us(600))
+    assert mine.messages([alert(601, "vpin_high", 2)], us(601)) == []
+    assert mine.messages([alert(602, "cascade_proxy", 2)], us(602)) == [], "not severe"
+    (update,) = mine.messages([alert(603, "liquidation_spike")], us(603))
+    assert update.episode == root.episode
+    assert [line.split()[3] for line in update.head.splitlines() if "found" in line] == [
+        "vpin_high",
+        "cascade_proxy",
+        "liquidation_spike",
+    ]
+    assert mine.messages([alert(604, "liquidation_spike")], us(604)) == [], "told already"
+    assert mine.messages([alert(605, "spread_blowout")], us(605)) == [], "as severe as what was told"
+    assert len(mine.messages([], us(618))) == 1
+
+
+def test_a_higher_severity_in_an_open_episode_is_told_at_once() -> None:
+    mine = telling()
+    assert len(mine.messages([alert(600, "vpin_high", 2, score=0.995)], us(600))) == 1
+    (update,) = mine.messages([alert(601, "rvol_spike")], us(601))
+    assert "rvol_spike was found" in update.head
+    assert mine.messages([alert(602, "spread_blowout")], us(602)) == []
+
+
+def test_what_is_worse_counts_against_the_days_number_and_waits_for_the_end_of_quiet_hours_unless_severe() -> None:
+    spent = telling(a_day=1)
+    spent.messages([alert(600)], us(600))
+    assert spent.messages([alert(601, "liquidation_spike")], us(601)) == []
+    assert [one["detector"] for one in spent.state()["held"]] == ["liquidation_spike"]
+    quiet = telling(quiet=(22, 6), elevated=Elevated(severity=2))
+    quiet.messages([alert(21 * 60 + 50)], us(21 * 60 + 50))
+    assert quiet.messages([alert(22 * 60 + 1, "liquidation_spike", 2)], us(22 * 60 + 1)) == []
+    assert [one["detector"] for one in quiet.state()["held"]] == ["liquidation_spike"]
 
 
 def test_an_alert_stored_late_belongs_to_the_episode_it_fell_into() -> None:
@@ -172,7 +208,7 @@ def test_a_recording_that_is_played_keeps_its_own_time() -> None:
     mine = telling()
     later = us(600) * 2
     (root,) = mine.messages([alert(600)], later)
-    assert mine.messages([alert(602, "liquidation_spike")], later + 2 * MINUTE) == []
+    assert mine.messages([alert(602, "vpin_high", 2)], later + 2 * MINUTE) == []
     (update,) = mine.messages([], later + 15 * MINUTE)
     assert update.episode == root.episode
 
