@@ -16,6 +16,10 @@ from pipelines.settings import Settings
 
 HIGH: Final = 0.9
 """Percentile from which a level is high."""
+LOW: Final = 0.1
+"""Percentile up to which a level is low."""
+TWO_ENDED: Final = frozenset(("traded", "rvol", "volatility", "range"))
+"""Levels that are unusual where they are low, too; docs/decisions/0032-claims.md says why not others."""
 FALLEN: Final = 0.75
 """Percentile below which a level that was high no longer is."""
 USUAL: Final = 0.5
@@ -62,7 +66,7 @@ class Rules(NamedTuple):
 
     def claims(self) -> list[Claim]:
         """Return what can be claimed; that levels are usual, only where nothing else is."""
-        found = [self.one_sided(), self.volatile(), self.busy(), self.thin(), self.leaning(), self.forced()]
+        found = [self.one_sided(), self.volatile(), self.busy(), self.quiet(), self.thin(), self.leaning(), self.forced()]
         return [claim for claim in found if claim] or [claim for claim in [self.usual()] if claim]
 
     def one_sided(self) -> Claim | None:
@@ -98,9 +102,18 @@ class Rules(NamedTuple):
             f"trading is busy: {said(traded.now)} in the last hour at {said(traded.pct)},"
             f" relative volume {said(rvol.now)} at {said(rvol.pct)}"
         )
-        query = fresh(self.later.hours("notional", WEEK), self.later.at - RECENT)
-        refuted = Refuted("what is traded in an hour", "sums_percentile", query, "<", USUAL)
-        return Claim("busy", Sentence(told), "trading stays busy", refuted, "rvol_spike")
+        return Claim("busy", Sentence(told), "trading stays busy", self.traded_in_an_hour("<"), "rvol_spike")
+
+    def quiet(self) -> Claim | None:
+        """What is traded is low against the hours before, and prices hardly move."""
+        traded, volatility = self.low("traded"), self.low("volatility")
+        if not traded or not volatility:
+            return None
+        told = (
+            f"the market is quiet: {said(traded.now)} in the last hour at {said(traded.pct)},"
+            f" volatility {said(volatility.now)} at {said(volatility.pct)}"
+        )
+        return Claim("quiet", Sentence(told), "trading stays quiet", self.traded_in_an_hour(">"))
 
     def thin(self) -> Claim | None:
         """Spread and price impact are both high."""
@@ -147,10 +160,10 @@ class Rules(NamedTuple):
         return Claim("forced", Sentence(told), "liquidations grow no further", refuted, "liquidation_spike")
 
     def usual(self) -> Claim | None:
-        """No level is high."""
+        """No level is high, and none low of which that says something."""
         known = {name: level for name, level in self.levels.by_name.items() if level.pct.value is not None}
         volatility, second = known.get("volatility"), known.get("traded") or known.get("vpin") or known.get("rvol")
-        if not volatility or not second or any((number(level.pct) or 0.0) >= HIGH for level in known.values()):
+        if not volatility or not second or any(unusual(name, level) for name, level in known.items()):
             return None
         told = f"no level is unusual: volatility at {said(volatility.pct)}, {second.now.label} at {said(second.pct)}"
         refuted = Refuted("volatility", "percentile", self.minute("rv_1h"), ">", WIDE)
@@ -161,10 +174,27 @@ class Rules(NamedTuple):
         level = self.levels.by_name.get(name)
         return level if level and (number(level.pct) or 0.0) >= least else None
 
+    def low(self, name: str) -> Level | None:
+        """Return a level that is low."""
+        level = self.levels.by_name.get(name)
+        pct = number(level.pct) if level else None
+        return level if pct is not None and pct <= LOW else None
+
+    def traded_in_an_hour(self, op: str) -> Refuted:
+        """Return how trading of the next hour refutes a claim about that of the last."""
+        query = fresh(self.later.hours("notional", WEEK), self.later.at - RECENT)
+        return Refuted("what is traded in an hour", "sums_percentile", query, op, USUAL)
+
     def minute(self, column: str) -> str:
         """Return a column of features up to when claims are judged, if it is known then."""
         rows = self.later.rows("features", f'"end", {column} AS value', WEEK, where=f"{column} IS NOT NULL")
         return fresh(rows, self.later.at - RECENT)
+
+
+def unusual(name: str, level: Level) -> bool:
+    """Whether a level is high, or low where that says something, too."""
+    pct = number(level.pct)
+    return pct is not None and (pct >= HIGH or (pct <= LOW and name in TWO_ENDED))
 
 
 def falsifier(notes: Notes, claim: Claim, numbers: Iterator[int]) -> Falsifier:

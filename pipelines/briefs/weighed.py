@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pipelines.briefs.claims import HIGH, USUAL, Claim
+from pipelines.briefs.claims import USUAL, Claim, unusual
 from pipelines.briefs.levels import Level, Levels, has_band
 from pipelines.briefs.notes import number, said
 from pipelines.briefs.scored import Score
@@ -48,12 +48,14 @@ def counter(levels: Levels, claims: Sequence[Claim]) -> list[Sentence]:
         _in_band(levels) if "one-sided" in names else None,
         _against_price(levels) if names & {"one-sided", "leaning"} else None,
         _quotes_against(levels) if names & {"one-sided", "leaning"} else None,
-        _low(levels, "rvol") if names & {"volatile", "one-sided", "leaning", "thin"} else None,
-        _low(levels, "traded") if names & {"volatile", "one-sided", "forced"} else None,
-        _low(levels, "volatility") if names & {"busy", "one-sided", "leaning"} else None,
-        _low(levels, "imbalance") if names & {"volatile", "busy", "forced"} else None,
+        _not_high(levels, "rvol") if names & {"volatile", "one-sided", "leaning", "thin"} else None,
+        _not_high(levels, "traded") if names & {"volatile", "one-sided", "forced"} else None,
+        _not_high(levels, "volatility") if names & {"busy", "one-sided", "leaning"} else None,
+        _not_high(levels, "imbalance") if names & {"volatile", "busy", "forced"} else None,
+        _not_low(levels, "rvol") if "quiet" in names else None,
+        _not_low(levels, "range") if "quiet" in names else None,
     ]
-    alone = [] if names - {"usual"} else [_alone(level) for level in levels.by_name.values() if _is_high(level)]
+    alone = [] if names - {"usual"} else [_alone(level) for name, level in levels.by_name.items() if unusual(name, level)]
     return [sentence for sentence in found if sentence] + alone
 
 
@@ -81,7 +83,7 @@ def _quotes_against(levels: Levels) -> Sentence | None:
     return Sentence(f"quotes and trades differ in sign: order flow imbalance {said(ofi.now)}, trade imbalance {said(imbalance)}")
 
 
-def _low(levels: Levels, name: str) -> Sentence | None:
+def _not_high(levels: Levels, name: str) -> Sentence | None:
     level = levels.by_name.get(name)
     pct = number(level.pct) if level else None
     if level is None or pct is None or pct >= USUAL:
@@ -89,8 +91,12 @@ def _low(levels: Levels, name: str) -> Sentence | None:
     return Sentence(f"{level.now.label} is not high: {said(level.now)} at {said(level.pct)}")
 
 
-def _is_high(level: Level) -> bool:
-    return (number(level.pct) or 0.0) >= HIGH
+def _not_low(levels: Levels, name: str) -> Sentence | None:
+    level = levels.by_name.get(name)
+    pct = number(level.pct) if level else None
+    if level is None or pct is None or pct <= USUAL:
+        return None
+    return Sentence(f"{level.now.label} is not low: {said(level.now)} at {said(level.pct)}")
 
 
 def _alone(level: Level) -> Sentence:

@@ -25,10 +25,11 @@ DEMO: Final = ("demo", "BTC-USDT")
 SETTINGS: Final = Settings(venues={"demo": Venue(symbols=("BTC-USDT",))})
 
 
-def known(root: Path, *, minutes: int = MINUTES, **features: Any) -> Lake:
+def known(root: Path, *, minutes: int = MINUTES, notional: list[float] | None = None, **features: Any) -> Lake:
     """Make a lake of 30 hours in which a minute of number k closes at 100 + k / 100 and the hour h trades 60,000 + 60 h.
 
-    `features`: columns of the minutes' features, where they are to be other than rising.
+    `notional`: what each minute trades, where it is to be something else; `features`: columns of the minutes' features, where
+    they are to be other than rising.
     """
     lake = Lake(root)
     lake.create()
@@ -43,7 +44,8 @@ def known(root: Path, *, minutes: int = MINUTES, **features: Any) -> Lake:
         "low": [c - 0.5 for c in closes],
         "quality": flags,
     }
-    put(lake, TABLES["bars"], rows(TABLES["bars"], minutes, **times, **bars, notional=[1000.0 + k // 60 for k in count]))
+    bars["notional"] = notional or [1000.0 + k // 60 for k in count]
+    put(lake, TABLES["bars"], rows(TABLES["bars"], minutes, **times, **bars))
     told: dict[str, Any] = {
         "rvol_15m": [k / 1000 for k in count],
         "rv_1h": [(k / 1e6) ** 2 for k in count],

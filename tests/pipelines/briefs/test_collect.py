@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pipelines.briefs import collect, render
+from pipelines.briefs import collect, falsifiers, render
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.keep import keep
 from pipelines.briefs.measure import SETTING, digest, measured
@@ -167,6 +168,60 @@ def test_claims_rest_on_two_numbers_and_name_what_refutes_them(lake: Lake) -> No
     ]
     assert found.confidence == "medium"
     assert words(found, "record") == ["VPIN stays high: never judged yet", "trading stays busy: never judged yet"]
+
+
+def features(last: dict[str, float], count: int = MINUTES) -> dict[str, Any]:
+    """Return features of `count` minutes that rise and fall between 1 and 2, and in their last minute are something else.
+
+    Trade imbalance ends against the price, so that nothing agrees with the posture.
+    """
+    ends = {"rvol_15m": 1.5, "rv_1h": 1.5, "trade_imbalance_15m": -1.5, "amihud_1h": 1.5} | last
+    return {name: [*(1 + k % 100 / 100 for k in range(count - 1)), end] for name, end in ends.items()}
+
+
+QUIET: dict[str, Any] = {"notional": [1000.0] * (MINUTES - 60) + [10.0] * 60, **features({"rv_1h": 0.25})}
+"""A lake whose last hour trades least of all, at the least volatility."""
+
+
+def without_vpin(lake: Lake) -> Lake:
+    shutil.rmtree(Path(lake.root) / "vpin")
+    return Lake(lake.root)
+
+
+def test_a_quiet_market_is_claimed_where_trading_and_volatility_are_both_low(tmp_path: Path) -> None:
+    found = sheet(without_vpin(known(tmp_path, **QUIET)))
+    quiet = "the market is quiet: 600.00 USDT in the last hour at percentile 0.0, volatility 50.00 % at percentile 0.0"
+    assert words(found, "evidence") == [quiet]
+    assert words(found, "counter") == ["relative volume is not low: 1.50x at percentile 51.0"]
+    assert words(found, "falsifiers") == [
+        "trading stays quiet: refuted if what is traded in an hour is above percentile 50.0 at 2024-07-20 07:00 UTC"
+    ]
+
+
+@pytest.mark.parametrize(("minute", "outcome"), [(10.0, "held"), (2000.0, "refuted")])
+def test_that_trading_stays_quiet_is_judged_an_hour_later(tmp_path: Path, minute: float, outcome: str) -> None:
+    later = known(
+        tmp_path / "later",
+        minutes=MINUTES + 60,
+        notional=[*QUIET["notional"], *[minute] * 60],
+        **{name: [*QUIET[name], *[1.5] * 60] for name in features({})},
+    )
+    made = brief(without_vpin(later), AT)
+    assert [one.claim for one in made.falsifiers] == ["trading stays quiet"]
+    assert falsifiers.score(later, AT + HOUR) == 1
+    (row,) = later.table("falsifiers", brief=made.id).collect().rows(named=True)
+    assert row["outcome"] == outcome
+
+
+def test_a_level_that_is_low_alone_stands_out_where_that_says_something(tmp_path: Path) -> None:
+    calm = sheet(without_vpin(known(tmp_path / "calm", notional=[1000.0] * MINUTES, **features({"rv_1h": 0.25}))))
+    assert not any("no level is unusual" in line for line in words(calm, "evidence"))
+    assert "volatility of the last hour stands out alone at percentile 0.0: no second number agrees" in words(calm, "counter")
+    balanced = features({"trade_imbalance_15m": -0.01, "amihud_1h": 0.01})
+    found = sheet(without_vpin(known(tmp_path / "balanced", **balanced)))
+    assert words(found, "evidence") == []
+    assert words(found, "counter")[0] == "trading of the last hour stands out alone at percentile 100.0: no second number agrees"
+    assert not any("imbalance" in line or "impact" in line for line in words(found, "counter"))
 
 
 def test_a_claim_is_high_confidence_where_its_detector_beats_chance(lake: Lake, tmp_path: Path) -> None:
