@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from assets import asking
 from assets.asking import CALLS, REQUESTS, Desk, Worded, ask
 from pipelines.brief_settings import Briefs, Model
 from pipelines.briefs.asked import Asked, gather
@@ -33,6 +34,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", REGION)
     for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(asking, "LIMITS", asking.LIMITS._replace(seconds=300))  # a busy machine is slow to start a process
 
 
 @pytest.fixture(scope="module")

@@ -285,7 +285,7 @@ def test_it_is_imported_without_the_packages_of_a_model() -> None:
         "except assets.model_clients.Unfit as why:\n"
         "    print(why)\n"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout == "its packages are not installed: pip install 'tapeflow[openai]'\n"
 
 

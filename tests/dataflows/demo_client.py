@@ -20,7 +20,7 @@ from dataflows.demo.server import Exchange
 from dataflows.demo.tape import DAY_MS
 
 BTC = "btcusdt@aggTrade"
-
+DEADLINE_S = 200.0
 
 SHIFT = (GENESIS_MS + 1000.5 * DAY_MS) / 1000 - time.time()
 """Tests begin at the same exchange time whenever they run: the market is the same, and busy."""
@@ -53,7 +53,7 @@ class Peer:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=DEADLINE_S)
 
     async def get(self, target: str) -> Any:
         answer = await self.http.get(target)
@@ -62,8 +62,8 @@ class Peer:
 
     @contextlib.asynccontextmanager
     async def socket(self, path: str = "/market/stream", *streams: str, **options: Any) -> AsyncIterator[ClientConnection]:
-        url = f"ws://127.0.0.1:{self.port}{path}"
-        async with connect(url, compression=None, max_size=None, max_queue=None, close_timeout=1, proxy=None, **options) as ws:
+        url, patient = f"ws://127.0.0.1:{self.port}{path}", {"open_timeout": DEADLINE_S, "ping_timeout": DEADLINE_S, **options}
+        async with connect(url, compression=None, max_size=None, max_queue=None, close_timeout=1, proxy=None, **patient) as ws:
             if streams:
                 await ws.send(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}))
                 assert json.loads(await ws.recv()) == {"result": None, "id": 1}
@@ -71,10 +71,10 @@ class Peer:
 
 
 def serving(test: Callable[[Peer], Awaitable[None]], served: Exchange | None = None, **options: Any) -> None:
-    """Run a test against an exchange, for at most 200 s."""
+    """Run a test against an exchange, for at most DEADLINE_S."""
 
     async def running() -> None:
-        async with asyncio.timeout(200), (served or an_exchange()).serving(0, **options) as port:
+        async with asyncio.timeout(DEADLINE_S), (served or an_exchange()).serving(0, **options) as port:
             peer = Peer(port)
             async with peer.http:
                 await test(peer)

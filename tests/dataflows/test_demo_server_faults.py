@@ -195,11 +195,14 @@ def test_skew_puts_the_exchanges_clock_forward() -> None:
 def test_a_fault_can_be_scheduled() -> None:
     async def test(peer: Peer) -> None:
         async with peer.socket("/market/stream", BTC) as ws:
+            await ids(ws, 1)
+            served._began -= 1000  # only now: until the socket is open, any time may pass
             with pytest.raises(ConnectionClosed):
                 while True:
                     await ids(ws, 1)
 
-    serving(test, an_exchange(faults=("cut@0.5:1",)))
+    served = an_exchange(faults=("cut@1000:1",))
+    serving(test, served)
 
 
 def test_wrong_faults_over_http_say_why() -> None:

@@ -90,7 +90,7 @@ class Flow:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

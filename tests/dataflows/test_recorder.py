@@ -33,6 +33,14 @@ async def start(wanted: Settings) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(sys.executable, "-c", SCRIPT, wanted.model_dump_json(), stdout=pipe, stderr=pipe)
 
 
+async def figures(port: int) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    told = (await reader.read()).decode()
+    writer.close()
+    return told
+
+
 async def end(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
     out, err = await asyncio.wait_for(process.communicate(), 100)
     return process.returncode, out.decode(), err.decode()
@@ -48,11 +56,9 @@ def test_it_stops_clean_on_sigterm_refuses_a_second_and_serves_its_figures(tmp_p
             status, _, err = await end(await start(wanted))
             assert status == 2
             assert err.startswith(f"{wanted.journal_dir}: another recorder (process {first.pid}) writes to this journal")
-            reader, writer = await asyncio.open_connection("127.0.0.1", wanted.ports.metrics + 1)
-            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-            figures = (await reader.read()).decode()
-            writer.close()
-            assert 'tapeflow_recorder_frames_total{venue="demo"} 4.0' in figures
+            async with asyncio.timeout(100):
+                while 'tapeflow_recorder_frames_total{venue="demo"} 4.0' not in await figures(wanted.ports.metrics + 1):
+                    await asyncio.sleep(0.05)
             first.send_signal(signal.SIGTERM)
             status, out, err = await end(first)
             assert (status, err) == (0, "")

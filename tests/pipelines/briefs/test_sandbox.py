@@ -22,6 +22,9 @@ from pipelines.market import BARS, TRADES
 from pipelines.store.lake import Lake
 from tests.pipelines.store.samples import put, rows
 
+PATIENT = LIMITS._replace(seconds=300)
+"""For what is to come: a busy machine takes its time to start a process."""
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
@@ -250,18 +253,18 @@ def test_a_log_that_names_a_file_elsewhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_come_out_of_the_process(lake: Lake) -> None:
-    found = run(lake, "SELECT trade_id, price, ts FROM trades ORDER BY seq")
+    found = run(lake, "SELECT trade_id, price, ts FROM trades ORDER BY seq", PATIENT)
     assert found.frame.height == 4
     assert found.frame.schema["ts"] == pl.Datetime("us", "UTC")
     assert not found.is_cut
-    cut = run(lake, "SELECT trade_id FROM trades ORDER BY seq", LIMITS._replace(rows=3))
+    cut = run(lake, "SELECT trade_id FROM trades ORDER BY seq", PATIENT._replace(rows=3))
     assert cut.is_cut
     assert cut.frame["trade_id"].to_list() == found.frame["trade_id"].to_list()[:3]
 
 
 def test_a_wrong_query_is_told_in_one_line_without_a_path(lake: Lake) -> None:
     with pytest.raises(Refused) as refused:
-        run(lake, "SELECT prize FROM trades")
+        run(lake, "SELECT prize FROM trades", PATIENT)
     assert "prize" in str(refused.value)
     assert lake.root not in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -311,7 +314,7 @@ def test_the_process_is_given_no_secret(lake: Lake, monkeypatch: pytest.MonkeyPa
         return real(*args, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr("subprocess.run", spy)
-    run(lake, "SELECT 1")
+    run(lake, "SELECT 1", PATIENT)
     assert seen == {}
 
 
@@ -329,7 +332,7 @@ def _filled(query: str, lake: Lake, outside: Path) -> str:
 
 def test_a_lake_in_an_object_store_is_read_through_its_client(lake: Lake) -> None:
     far = Lake(f"file://{lake.root}")  # as far as the code can tell, not on a volume of ours
-    assert run(far, "SELECT count(*) AS n FROM trades").frame["n"].to_list() == [4]
+    assert run(far, "SELECT count(*) AS n FROM trades", PATIENT).frame["n"].to_list() == [4]
     with pytest.raises(Refused, match=r"only a SELECT"):
         run(far, f"COPY (SELECT 1) TO '{lake.root}/x.csv'")
     connection = _locked(far, "trades")

@@ -172,15 +172,16 @@ def test_files_of_an_older_tapeflow_are_merged_with_new_ones(lake: Lake) -> None
 
 def test_compaction_and_a_writer_beside_it_both_get_through(lake: Lake) -> None:
     """Appends conflict with commits that remove files; each begins anew until it is through."""
-    files = 40
+    files, merged = 0, 0
 
     def write() -> None:
+        nonlocal files
         own = Lake(lake.root)
-        for i in range(files):
-            made = rows(TRADES, 5, seq=list(range(5 * i, 5 * i + 5)))
-            assert own.commit("trades", "main.0/trades", i, own.stage("trades", made, f"main.0-{i:08d}", {}))
+        while files < (40 if merged else 4000):  # a machine may leave the other thread no time at first
+            made = rows(TRADES, 5, seq=list(range(5 * files, 5 * files + 5)))
+            assert own.commit("trades", "main.0/trades", files, own.stage("trades", made, f"main.0-{files:08d}", {}))
+            files += 1
 
-    merged = 0
     with ThreadPoolExecutor(1) as pool:
         writer = pool.submit(write)
         while not writer.done():
