@@ -23,26 +23,38 @@ def _zone(name: str) -> str:
 
 CRON = ((0, 59, ""), (0, 23, ""), (1, 31, ""), (1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"), (0, 7, "sunmontuewedthufrisat"))
 """Of each field of a cron line: the least and the greatest number, and the names of three letters that stand for numbers."""
+LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days that each month can have."""
 
 
 def _cron(line: str) -> str:
     """Refuse what Dagster would: a schedule that it cannot read keeps all of its assets, checks and sensors from loading."""
     fields = line.split()
-    if len(fields) == len(CRON) and all(_is_field(field, *bounds) for field, bounds in zip(fields, CRON, strict=True)):
-        return " ".join(fields)
-    raise ValueError(f"{line!r} is no cron line; write minute, hour, day, month and weekday, like 5 * * * * or 10 7 * * mon-fri")
+    found = [_numbers(field, *bounds) for field, bounds in zip(fields, CRON, strict=False)]
+    if len(fields) != len(CRON) or not all(found):
+        fields_are = "five fields, minute, hour, day, month and weekday"
+        raise ValueError(f"{line!r} is no cron line; write {fields_are}, like 5 * * * * or 10 7 * * mon-fri")
+    _, _, days, months, _ = found
+    if min(days) > max(LONGEST[month - 1] for month in months):
+        raise ValueError(f"{line!r} never comes: no month it names has day {min(days)}; write one that it has")
+    return " ".join(fields)
 
 
-def _is_field(field: str, least: int, most: int, names: str) -> bool:
-    """Whether a field is a list of numbers, names, ranges or `*`, each with or without a step."""
+def _numbers(field: str, least: int, most: int, names: str) -> set[int]:
+    """Return what a field stands for; nothing if it is no list of numbers, names, ranges or `*`, each with or without a step."""
+    known = {name: least + n for n, name in enumerate(re.findall("...", names))}
+    known |= {text: n for n in range(least, most + 1) for text in (str(n), f"{n:02}")}
+    numbers: set[int] = set()
     for item in field.lower().split(","):
-        found = re.fullmatch(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/0*[1-9][0-9]?)?", item)
-        if not found:
-            return False
-        for value in filter(None, found.groups()):
-            if not (least <= int(value) <= most if value.isdigit() else value in re.findall("...", names)):
-                return False
-    return True
+        found = re.fullmatch(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/0*([1-9][0-9]?))?", item)
+        if not found or not all(value in known for value in found.groups()[:2] if value):
+            return set()
+        first, last, step = found.groups()
+        begin = known[first] if first else least
+        end = known[last] if last else begin if first and not step else most
+        around = [*range(begin, most + 1), *range(least, end + 1)]
+        numbers |= set((range(begin, end + 1) if begin <= end else around)[:: int(step or 1)])
+    return numbers
 
 
 class Elevated(Part):
@@ -114,7 +126,9 @@ class Briefs(Part):
     hourly: Annotated[str, AfterValidator(_cron)] = Field("5 * * * *", description="cron")
     daily: Annotated[str, AfterValidator(_cron)] = Field("10 7 * * *", description="cron")
     episode_min: int = Field(30, ge=1, le=1440, description="alerts this soon after the last belong to one episode, one thread")
-    cooldown_min: int = Field(15, ge=0, le=1440, description="least time between two messages of one episode, but for what is worse")
+    cooldown_min: int = Field(
+        15, ge=0, le=1440, description="least time between two messages of one episode, but for what is worse"
+    )
     a_day: int = Field(6, ge=0, le=1000, description="unscheduled messages a day; the rest comes in one digest")
     quiet: tuple[Hour, Hour] | None = Field(None, description="hours between which only severity 3 is told at once, like [22, 6]")
     elevated: Elevated = Elevated()

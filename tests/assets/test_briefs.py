@@ -199,7 +199,9 @@ def test_schedules_are_in_the_settings_zone_and_run() -> None:
     assert request.run_config["ops"]["briefs__daily"]["config"]["at"] == "2024-07-19T06:00:00+00:00"
 
 
-@pytest.mark.parametrize("line", ["*/5 0 1-7 jan,JUL mon-fri", "10 7 * * 7", "0-30/10,45 22 31 12 0", "05 07 * * *"])
+@pytest.mark.parametrize(
+    "line", ["*/5 0 1-7 jan,JUL mon-fri", "10 7 * * 7", "0-30/10,45 22 31 12 0", "05 07 * * *", "0 22-6 29 2 *", "0 0 31 4-5 *"]
+)
 def test_what_the_settings_take_for_a_cron_line_dagster_takes(line: str) -> None:
     assert briefs.schedules(settings(briefs={"hourly": line}))[0].cron_schedule == line
 

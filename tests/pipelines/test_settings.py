@@ -96,7 +96,9 @@ def test_faults_of_form_are_told_in_words_of_yaml() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["5 * * * *", "*/5 0 1-7 jan,JUL mon-fri", "10 7 * * 7", "0-30/10,45 22 31 12 0"])
+@pytest.mark.parametrize(
+    "line", ["5 * * * *", "*/5 0 1-7 jan,JUL mon-fri", "10 7 * * 7", "0-30/10,45 22 31 12 0", "0 22-6 29 2 *", "0 0 31 4-5 *"]
+)
 def test_a_cron_line_is_taken(line: str) -> None:
     Path("tapeflow.yaml").write_text(f"briefs: {{hourly: '{line}'}}\n")
     assert load().briefs.hourly == line
@@ -106,8 +108,23 @@ def test_a_cron_line_is_taken(line: str) -> None:
     "line", ["nix", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "mon * * * *"]
 )
 def test_a_cron_line_that_would_keep_dagster_from_loading_is_refused(line: str) -> None:
-    remedy = "write minute, hour, day, month and weekday, like 5 * * * * or 10 7 * * mon-fri"
+    remedy = "write five fields, minute, hour, day, month and weekday, like 5 * * * * or 10 7 * * mon-fri"
     assert faults(f"briefs: {{daily: '{line}'}}\n") == [f"tapeflow.yaml: briefs.daily: {line!r} is no cron line; {remedy}"]
+
+
+@pytest.mark.parametrize("line", ["@daily", "@hourly", "0 0 * * * 2030", "0mon * * * *", "* * * * 0mon"])
+def test_what_is_not_five_fields_is_refused_with_what_they_are(line: str) -> None:
+    (fault,) = faults(f"briefs: {{hourly: '{line}'}}\n")
+    assert f"{line!r} is no cron line; write five fields, minute, hour, day, month and weekday, like 5 * * * *" in fault
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["0 0 31 2 *", "0 0 30 feb *", "0 0 30,31 2 *", "0 0 31 4,6,9,nov *", "0 0 31 2 mon", "0 0 31-1/31 4 *", "0 0 30/1 02 *"],
+)
+def test_a_date_that_never_comes_is_refused(line: str) -> None:
+    (fault,) = faults(f"briefs: {{daily: '{line}'}}\n")
+    assert fault.startswith(f"tapeflow.yaml: briefs.daily: {line!r} never comes: no month it names has day 3")
 
 
 def test_an_env_file_may_hold_names_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
