@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.market import Flag
 from pipelines.tape import TRADE, Rows
-from pipelines.tape_order import WAIT_NS, WAIT_ROWS, GapRow, Ids, Interruption, Notes, as_rows
+from pipelines.tape_order import WAIT_NS, WAIT_ROWS, GapRow, Ids, Notes, as_rows
 
 KNOWN = 8_192
 
@@ -60,6 +60,27 @@ class Recent:
         self._ring[at] = ids
         self._count += len(listed)
         return True
+
+
+@dataclass
+class Interruption:
+    """From here on trades may be missing.
+
+    Attributes
+    ----------
+    since_ns : int
+        Journal time at which it began.
+    ts : int
+        Time of the last trade before.
+    reason : str
+    told : bool
+        The recorder said so, and will say how it ended; else it follows from a lost connection.
+    """
+
+    since_ns: int
+    ts: int
+    reason: str
+    told: bool
 
 
 @dataclass
@@ -186,8 +207,9 @@ class ByArrival:
             self._release(row, released)
         return line
 
-    def gap_opened(self, reason: str, now_ns: int) -> None:
+    def gap_opened(self, reason: str, first: int | None, last: int | None, now_ns: int) -> None:
         """Note that the recorder found, or must assume, that trades are missing."""
+        del first, last
         if self.gap is None and self.begin_ts >= 0:
             self.gap = Interruption(now_ns, self.last_ts, reason, told=True)
         elif self.gap is not None and not self.gap.told:

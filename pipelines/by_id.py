@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pipelines.market import Flag
 from pipelines.tape import TRADE, Rows
-from pipelines.tape_order import WAIT_NS, WAIT_ROWS, GapRow, Ids, Interruption, Notes, as_rows
+from pipelines.tape_order import WAIT_NS, WAIT_ROWS, GapRow, Ids, Notes, as_rows
 
 STRAY = 1_000_000
 """An id this far ahead, while the ids at hand go on, is taken for a fault of the venue, not for a hole."""
@@ -45,6 +45,44 @@ class _Hole:
 
 
 @dataclass
+class _Gap:
+    """What the recorder, or a lost connection, says may be missing, until it is said what became of it.
+
+    Attributes
+    ----------
+    first, last : int, int or None
+        Ids; `last` is None while it is not known.
+    ts, end : int
+        Time of the last trade before and of the first one after; `end` is 0 before it came.
+    since_ns : int
+        Journal time at which it began.
+    reason : str
+    told : bool
+        The recorder said so, and will say how it ended; else it follows from a lost connection.
+    quiet : bool
+        No trade from behind it has come.
+    """
+
+    first: int
+    last: int | None
+    ts: int
+    since_ns: int
+    reason: str
+    told: bool
+    quiet: bool = True
+    end: int = 0
+
+    def see(self, first: int, last: int, ts: int, *, again: bool) -> None:
+        """Take a trade that goes on; `again`: the venue sent it once more."""
+        if last < self.first:
+            self.ts = ts
+            return
+        if self.end == 0 and (not again if self.last is None else first > self.last):
+            self.end = ts
+        self.quiet &= again
+
+
+@dataclass
 class ById:
     """Where instrument `i` stands; plain and picklable.
 
@@ -58,8 +96,8 @@ class ById:
         Time of the last trade that went on.
     held : dict
         Later trades that wait, by the first id each uses up.
-    gap : Interruption or None
-        What is open now; `gap_ts` is where the last one began.
+    gaps : list of _Gap
+        What is open now, in the order of ids.
     cut : bool
         The next counted trade is the first after a hole.
     """
@@ -72,15 +110,14 @@ class ById:
     held: dict[int, Rows] = field(default_factory=dict)
     held_since: int = 0
     held_at: int = -1
-    gap: Interruption | None = None
-    gap_ts: int = 0
+    gaps: list[_Gap] = field(default_factory=list)
     cut: bool = False
     holes: list[_Hole] = field(default_factory=list)
 
     @property
     def calm(self) -> bool:
         """Whether nothing is missing, as far as is known."""
-        return not self.held and self.gap is None and not self.cut
+        return not self.held and not self.gaps and not self.cut
 
     def passes(self, ids: Ids, firsts: Ids, last_ts: int) -> bool:
         """Take live trades whole if they go on as they are; return whether they do."""
@@ -93,8 +130,8 @@ class ById:
         """Take a clock row: it closes nothing while something is missing, until the limit has passed."""
         now = int(row["recv_ns"][0])
         self._expire(now, released)
-        if not self.held and (self.gap is None or now - self.gap.since_ns >= WAIT_NS):
-            if self.cut or (self.gap is not None and self.gap.quiet):
+        if not self.held and (not self.gaps or any(now - gap.since_ns >= WAIT_NS for gap in self.gaps)):
+            if self.cut or any(gap.quiet for gap in self.gaps):
                 row["flags"] |= int(Flag.AFTER_GAP)
             released.append(row)
 
@@ -153,10 +190,9 @@ class ById:
             if self.cut and row["counted"][0]:
                 row["flags"] |= int(Flag.AFTER_GAP)
                 self.cut = False
-        if self.gap is not None and not row["flags"][0] & _AGAIN:
-            self.gap.quiet = False
-            if not self.gap.told:
-                self.gap = None
+            for gap in self.gaps:
+                gap.see(first, last, self.last_ts, again=bool(row["flags"][0] & _AGAIN))
+            self.gaps = [gap for gap in self.gaps if gap.told or gap.quiet]
         released.append(row)
 
     def _forget(self, first: int, last: int) -> None:
@@ -196,7 +232,8 @@ class ById:
 
     def _leave(self, last: int, end: int, status: str, now_ns: int) -> None:
         """Go on without the ids up to `last`."""
-        reason = self.gap.reason if self.gap else "missing_ids"
+        reasons = [gap.reason for gap in self.gaps if gap.first <= self.next_id]
+        reason = reasons[-1] if reasons else "missing_ids"
         hole = _Hole(self.next_id, last, self.last_ts, end, reason, [(self.next_id, last)])
         self._note(hole, status, now_ns)
         self.holes = [*self.holes[-HOLES + 1 :], hole]
@@ -206,38 +243,53 @@ class ById:
     def _note(self, hole: _Hole, status: str, now_ns: int) -> None:
         self.notes.ledger.append(GapRow(self.i, hole.ts, hole.end, hole.first, hole.last, hole.reason, status, now_ns))
 
-    def gap_opened(self, reason: str, now_ns: int) -> None:
+    def gap_opened(self, reason: str, first: int | None, last: int | None, now_ns: int) -> None:
         """Note that the recorder found, or must assume, that trades are missing."""
-        if self.gap is None:
-            self.gap = Interruption(now_ns, self.last_ts, reason, told=True)
-            self.gap_ts = self.last_ts
-        elif not self.gap.told:
-            self.gap.told, self.gap.reason = True, reason
-            self.gap_ts = self.gap.ts
+        first = self.next_id if first is None else first
+        for gap in self.gaps:
+            if not gap.told and last is None:
+                gap.told, gap.reason, gap.first = True, reason, first
+                return
+            if gap.first == first:  # a recorder that begins again opens what was open
+                gap.last = last
+                return
+        self.gaps.append(_Gap(first, last, self.last_ts, now_ns, reason, told=True))
+        self.gaps.sort(key=lambda gap: gap.first)
 
     def connection_lost(self, now_ns: int) -> None:
         """Note that no connection carries the instrument: until the next id comes, nothing is known."""
-        if self.gap is None and self.next_id >= 0:
-            self.gap = Interruption(now_ns, self.last_ts, "reconnect", told=False)
+        if self.next_id >= 0 and all(gap.last is not None for gap in self.gaps):
+            first = max([self.next_id, *(int(row["trade_id"][0]) + 1 for row in self.held.values())])
+            self.gaps.append(_Gap(first, None, self.last_ts, now_ns, "reconnect", told=False))
 
     def gap_closed(self, status: str, first: int | None, last: int | None, now_ns: int) -> Rows:
-        """Note what became of a gap; return the rows that an unfillable one lets go."""
+        """Note what became of a gap; return the rows that an unfillable one lets go.
+
+        Gaps are closed in the order of ids: what was opened before it is over, too.
+        """
         released: list[Rows] = []
         if status == "unfillable":
-            known = list(self.holes)
-            while self.held and (last is None or self.next_id <= last):
-                self._pass_over(min(self.held), now_ns, status, released)
-            if first is not None and last is not None:
-                if 0 <= first <= self.next_id <= last:
-                    self._leave(last, self.last_ts, status, now_ns)
-                for hole in known:
-                    if hole.first <= last and hole.last >= first:
-                        self._note(hole, status, now_ns)
-        elif status == "repaired" and first is not None and last is not None and self.next_id > last:
-            reason = self.gap.reason if self.gap else "missing_ids"
-            self.notes.ledger.append(GapRow(self.i, self.gap_ts, self.last_ts, first, last, reason, status, now_ns))
-        self.gap = None
+            self._let_go(first, last, now_ns, released)
+        reach = None if first is None else max(first, last or first)
+        over = [gap for gap in self.gaps if reach is None or gap.first <= reach]
+        if status == "repaired" and over and first is not None and last is not None and self.next_id > last:
+            gap = next((gap for gap in over if gap.first == first), over[0])
+            end = gap.end or self.last_ts
+            self.notes.ledger.append(GapRow(self.i, gap.ts, end, first, last, gap.reason, status, now_ns))
+        self.gaps = [gap for gap in self.gaps if gap not in over]
         return as_rows(released)
+
+    def _let_go(self, first: int | None, last: int | None, now_ns: int, released: list[Rows]) -> None:
+        """Go on without ids that will never come."""
+        known = list(self.holes)
+        while self.held and (last is None or self.next_id <= last):
+            self._pass_over(min(self.held), now_ns, "unfillable", released)
+        if first is not None and last is not None:
+            if 0 <= first <= self.next_id <= last:
+                self._leave(last, self.last_ts, "unfillable", now_ns)
+            for hole in known:
+                if hole.first <= last and hole.last >= first:
+                    self._note(hole, "unfillable", now_ns)
 
     def finish(self) -> Rows:
         """At the end of a bounded tape, go on without whatever is missing; return the rows let go."""

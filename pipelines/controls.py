@@ -186,6 +186,6 @@ def _gap(engine: Engine, kind: Kind, gap: Gap, now: int) -> None:
         if kind == Kind.SHED and gap.feed == "book":
             engine.feeds.books.empty(i)
     elif kind == Kind.GAP_OPEN:
-        engine.resequencer.gap_opened(i, gap.reason, now)
+        engine.resequencer.gap_opened(i, gap.reason, gap.from_id, gap.to_id, now)
     else:
         engine.admit(engine.resequencer.gap_closed(i, gap.status, gap.from_id, gap.to_id, now))

@@ -38,7 +38,7 @@ from pipelines.tape import CLOCK, MARK, TRADE, Decoded, Fault, Rows, empty, join
 from pipelines.venues import venue as venue_named
 from pipelines.venues.columns import Tape
 
-VERSION = 5
+VERSION = 6
 """Of the snapshot; a store of another version is refused."""
 MINUTE_NS = 60_000_000_000
 _DATA = (Kind.FRAME, Kind.HEARTBEAT)

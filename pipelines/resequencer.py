@@ -118,9 +118,9 @@ class Resequencer:
             where += [place] * (len(released) - before)
         return as_rows(released), np.array(where, np.int64)
 
-    def gap_opened(self, i: int, reason: str, now_ns: int) -> None:
+    def gap_opened(self, i: int, reason: str, first: int | None, last: int | None, now_ns: int) -> None:
         """Note that trades of instrument `i` are, or may be, missing."""
-        self.lines[i].gap_opened(reason, now_ns)
+        self.lines[i].gap_opened(reason, first, last, now_ns)
 
     def connection_lost(self, i: int, now_ns: int) -> None:
         """Note that no connection carries instrument `i` any more."""

@@ -51,30 +51,6 @@ class Notes:
     duplicates: int = 0
 
 
-@dataclass
-class Interruption:
-    """From here on trades may be missing.
-
-    Attributes
-    ----------
-    since_ns : int
-        Journal time at which it began.
-    ts : int
-        Time of the last trade before.
-    reason : str
-    told : bool
-        The recorder said so, and will say how it ended; else it follows from a lost connection.
-    quiet : bool
-        No trade has come since.
-    """
-
-    since_ns: int
-    ts: int
-    reason: str
-    told: bool
-    quiet: bool = True
-
-
 def as_rows(released: list[Rows]) -> Rows:
     """Return rows one by one as an array."""
     return joined([np.zeros(0, ROW), *released])

@@ -145,7 +145,7 @@ def test_a_lost_connection_stops_the_clock_until_the_next_id() -> None:
 def test_an_unfillable_tail_lets_the_next_id_through_at_once() -> None:
     made = order(contiguous=True)
     push(made, row(1))
-    made.gap_opened(0, "reconnect", DAY * SECOND)
+    made.gap_opened(0, "reconnect", None, None, DAY * SECOND)
     assert made.gap_closed(0, "unfillable", 2, 4, (DAY + 1) * SECOND).size == 0
     assert seen(push(made, row(5, at=2))) == [(5, True, AFTER_GAP)]
     assert told(made) == [(2, 4, "unfillable")]
@@ -157,6 +157,62 @@ def test_the_mark_waits_for_a_trade_that_counts() -> None:
     off_book["counted"] = False
     assert ids(push(made, row(1), off_book, row(4), row(5))) == [1]
     assert seen(made.gap_closed(0, "unfillable", 2, 2, DAY * SECOND)) == [(3, False, 0), (4, True, AFTER_GAP), (5, True, 0)]
+
+
+def lines(made: Resequencer) -> list[tuple[float, float, int | None, int | None, str, str]]:
+    """Return lines of the ledger: seconds of the day, ids, reason, status."""
+    return [(g.ts / 1e6 - DAY, g.end / 1e6 - DAY, g.first, g.last, g.reason, g.status) for g in made.take_ledger()]
+
+
+def test_a_line_of_the_ledger_lies_between_the_trades_around_its_hole() -> None:
+    made = order(contiguous=True)
+    push(made, row(1, at=1), row(4, at=4), row(5, at=5))
+    made.gap_opened(0, "missing_ids", 2, 3, (DAY + 5) * SECOND)
+    push(made, row(2, at=2, recv=6, flags=REPAIRED), row(3, at=3, recv=6, flags=REPAIRED), row(6, at=6))
+    made.gap_closed(0, "repaired", 2, 3, (DAY + 7) * SECOND)
+    assert lines(made) == [(1, 4, 2, 3, "missing_ids", "repaired")]
+
+
+def test_holes_that_are_open_at_once_have_a_line_each() -> None:
+    """Before, the second was told with the time of the first, which is of the key, and took its place in the ledger."""
+    made = order(contiguous=True)
+    push(made, row(1, at=1), row(4, at=4), row(7, at=7))
+    made.gap_opened(0, "missing_ids", 2, 3, (DAY + 7) * SECOND)
+    made.gap_opened(0, "missing_ids", 5, 6, (DAY + 7) * SECOND)
+    push(made, row(2, at=2, flags=REPAIRED), row(3, at=3, flags=REPAIRED))
+    made.gap_closed(0, "repaired", 2, 3, (DAY + 8) * SECOND)
+    push(made, row(5, at=5, flags=REPAIRED), row(6, at=6, flags=REPAIRED))
+    made.gap_closed(0, "repaired", 5, 6, (DAY + 9) * SECOND)
+    assert made.lines[0].calm
+    assert lines(made) == [(1, 4, 2, 3, "missing_ids", "repaired"), (4, 7, 5, 6, "missing_ids", "repaired")]
+
+
+def test_a_connection_lost_while_a_hole_is_mended_stops_the_clock_still_when_it_is() -> None:
+    """Before, what was told of the hole ended the interruption as well: bars closed, complete, without what it had cost."""
+    made = order(contiguous=True)
+    push(made, row(1, at=1), row(3, at=3))
+    made.gap_opened(0, "missing_ids", 2, 2, (DAY + 3) * SECOND)
+    made.connection_lost(0, (DAY + 4) * SECOND)
+    made.gap_opened(0, "reconnect", 4, None, (DAY + 4) * SECOND)
+    assert ids(push(made, row(2, at=2, recv=5, flags=REPAIRED))) == [2, 3]
+    made.gap_closed(0, "repaired", 2, 2, (DAY + 5) * SECOND)
+    assert push(made, beat(6)).size == 0, "4 may be missing"
+    push(made, row(4, at=4, recv=7, flags=REPAIRED), row(5, at=7))
+    made.gap_closed(0, "repaired", 4, 4, (DAY + 8) * SECOND)
+    assert push(made, beat(9))["flags"].tolist() == [0]
+    assert lines(made) == [(1, 3, 2, 2, "missing_ids", "repaired"), (3, 7, 4, 4, "reconnect", "repaired")]
+
+
+def test_what_was_open_when_a_recorder_ended_is_over_with_what_the_next_one_mends() -> None:
+    made = order(contiguous=True)
+    push(made, row(1, at=1))
+    made.gap_opened(0, "reconnect", 2, None, (DAY + 2) * SECOND)
+    push(made, row(2, at=3))
+    made.gap_opened(0, "restart", 3, None, (DAY + 9) * SECOND)
+    push(made, row(3, at=4, flags=REPAIRED), row(4, at=10))
+    made.gap_closed(0, "repaired", 3, 3, (DAY + 11) * SECOND)
+    assert made.lines[0].calm
+    assert lines(made) == [(3, 10, 3, 3, "restart", "repaired")]
 
 
 SPANS = st.lists(st.integers(1, 4), min_size=2, max_size=30)
@@ -217,7 +273,7 @@ def test_ids_in_any_order_go_on_as_they_came_each_once() -> None:
 
 def test_what_a_repair_brings_goes_on_before_what_waits() -> None:
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     assert push(made, row(90, at=5), row(20, at=6), beat(7)).size == 0
     page = [row(k, at=t, recv=7.5, flags=REPAIRED) for k, t in ((90, 5), (31, 4), (99, 3), (12, 3), (50, 0))]
     assert push(made, *page).size == 0
@@ -232,7 +288,7 @@ def test_what_a_repair_brings_goes_on_before_what_waits() -> None:
 def test_what_rest_shows_before_the_socket_goes_on_among_what_waits() -> None:
     """A page may hold a trade that the socket brings only later: it keeps its place in time."""
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     page = [row(k, at=t, recv=6.1, flags=REPAIRED) for k, t in ((31, 4), (90, 5), (92, 6))]
     assert push(made, row(90, at=5), row(91, at=5.5, recv=6), *page).size == 0
     assert ids(made.gap_closed(0, "repaired", None, None, (DAY + 7) * SECOND)) == [31, 90, 91, 92]
@@ -241,7 +297,7 @@ def test_what_rest_shows_before_the_socket_goes_on_among_what_waits() -> None:
 
 def test_nothing_was_missing_after_all() -> None:
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     push(made, row(90, at=5))
     assert seen(made.gap_closed(0, "none", None, None, (DAY + 6) * SECOND)) == [(90, True, 0)]
     assert told(made) == []
@@ -249,7 +305,7 @@ def test_nothing_was_missing_after_all() -> None:
 
 def test_an_unfillable_gap_marks_the_first_trade_after_it() -> None:
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     push(made, row(90, at=5), row(80, at=4, recv=5, flags=REPAIRED))
     out = made.gap_closed(0, "unfillable", None, None, (DAY + 6) * SECOND)
     assert seen(out) == [(80, True, REPAIRED | AFTER_GAP), (90, True, 0)]
@@ -258,7 +314,7 @@ def test_an_unfillable_gap_marks_the_first_trade_after_it() -> None:
 
 def test_an_unfillable_gap_without_a_trade_after_it_ends_with_the_next() -> None:
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     made.gap_closed(0, "unfillable", None, None, (DAY + 6) * SECOND)
     assert push(made, beat(7))["flags"].tolist() == [AFTER_GAP]
     assert seen(push(made, row(90, at=8))) == [(90, True, AFTER_GAP)]
@@ -268,7 +324,7 @@ def test_an_unfillable_gap_without_a_trade_after_it_ends_with_the_next() -> None
 
 def test_after_ten_seconds_of_waiting_the_tape_goes_on_and_repairs_are_late() -> None:
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     push(made, row(90, at=5))
     assert ids(push(made, beat(14.9))) == []
     assert seen(push(made, beat(15))) == [(90, True, AFTER_GAP)]
@@ -281,7 +337,7 @@ def test_after_ten_seconds_of_waiting_the_tape_goes_on_and_repairs_are_late() ->
 def test_too_many_rows_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrival, "WAIT_ROWS", 3)
     made = begun()
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     assert ids(push(made, row(90), row(91), row(92), row(93))) == [90, 91, 92, 93]
 
 
@@ -298,7 +354,7 @@ def test_history_is_never_counted_but_in_a_gap() -> None:
     made = order(contiguous=False)
     first = push(made, row(1, flags=HISTORY), row(2), row(1, flags=HISTORY), row(3, flags=HISTORY))
     assert seen(first) == [(1, False, HISTORY), (2, True, 0), (3, False, HISTORY)]
-    made.gap_opened(0, "reconnect", (DAY + 1) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 1) * SECOND)
     push(made, row(9, at=5), row(5, at=3, flags=HISTORY))
     out = made.gap_closed(0, "repaired", None, None, (DAY + 6) * SECOND)
     assert seen(out) == [(5, True, HISTORY | REPAIRED), (9, True, 0)]
@@ -306,7 +362,7 @@ def test_history_is_never_counted_but_in_a_gap() -> None:
 
 def test_what_was_before_the_tape_is_not_counted() -> None:
     made = begun(row(50, at=10))
-    made.gap_opened(0, "reconnect", (DAY + 11) * SECOND)
+    made.gap_opened(0, "reconnect", None, None, (DAY + 11) * SECOND)
     push(made, row(40, at=9, recv=12, flags=REPAIRED), row(60, at=11, recv=12, flags=REPAIRED))
     out = made.gap_closed(0, "repaired", None, None, (DAY + 13) * SECOND)
     assert seen(out) == [(40, False, REPAIRED), (60, True, REPAIRED)]
@@ -332,6 +388,7 @@ def test_the_last_ids_are_known_and_no_others(batches: list[list[int]]) -> None:
 # --- both
 
 Event = tuple[str, Any]
+HOLES = st.one_of(st.just((None, None)), st.tuples(st.integers(1, 30), st.none()), st.integers(1, 30).map(lambda k: (k, k + 2)))
 EVENTS = st.lists(
     st.one_of(
         st.tuples(
@@ -339,8 +396,8 @@ EVENTS = st.lists(
         ),
         st.tuples(st.just("beat"), st.none()),
         st.tuples(st.just("lost"), st.none()),
-        st.tuples(st.just("open"), st.none()),
-        st.tuples(st.just("close"), st.sampled_from(["none", "repaired", "unfillable"])),
+        st.tuples(st.just("open"), HOLES),
+        st.tuples(st.just("close"), st.tuples(st.sampled_from(["none", "repaired", "unfillable"]), HOLES)),
     ),
     max_size=40,
 )
@@ -361,9 +418,11 @@ def play(made: Resequencer, events: Sequence[Event], cuts: set[int], step: float
         if kind == "lost":
             made.connection_lost(0, now)
         elif kind == "open":
-            made.gap_opened(0, "reconnect", now)
+            first, last = what
+            made.gap_opened(0, "reconnect", first, last, now)
         elif kind == "close":
-            out.append(made.gap_closed(0, what, None, None, now))
+            status, (first, last) = what
+            out.append(made.gap_closed(0, status, first, last, now))
     out += [push(made, *waiting)] if waiting else []
     out.append(made.finish())
     rows = tape.joined([tape.empty(0), *out])
