@@ -68,7 +68,7 @@ def secret(variable: str) -> str | None:
 class Venue(Part):
     """A venue to record."""
 
-    symbols: tuple[str, ...] = Field(description="like BTC-USDT or the venue's own BTCUSDT")
+    symbols: tuple[str, ...] = Field(min_length=1, description="like BTC-USDT or the venue's own BTCUSDT")
     feeds: tuple[Feed, ...] | None = Field(
         None, description="of trades, quotes, book, liquidations, funding; default: all but quotes and book that are verified"
     )
@@ -208,7 +208,7 @@ class Demo(Part):
     """The demo exchange's market."""
 
     seed: int = 7
-    symbols: tuple[str, ...] = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
+    symbols: tuple[str, ...] = Field(("BTC-USDT", "ETH-USDT", "SOL-USDT"), min_length=1)
     rate: float = Field(20.0, gt=0, le=10_000, description="mean trades a second over all symbols")
     recording: Path | None = Field(None, description="play this capture instead of the generated market")
     speed: float = Field(1.0, gt=0, le=1000, description="exchange seconds per second; the demo's recorder scales its clock")
@@ -359,6 +359,7 @@ PLAIN = {
     "tuple_type": "write a list, like [a, b]",
     "dict_type": "write settings by name below it, or leave it out",
     "model_type": "write settings by name below it, or leave it out",
+    "too_short": "names none; write at least one, like [BTC-USDT]",
     "path_type": "write a path, in quotes where it looks like a number or date",
 }
 """What pydantic says in words of Python, by type of error."""

@@ -84,6 +84,14 @@ def test_a_fault_names_the_variable_that_says_it(monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_a_venue_of_which_nothing_is_recorded_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEFLOW_DEMO__SYMBOLS", "[]")
+    assert faults("venues: {okx: {symbols: []}, kraken: {symbols: [BTC-USD]}}\n") == [
+        "tapeflow.yaml: venues.okx.symbols: names none; write at least one, like [BTC-USDT]",
+        "TAPEFLOW_DEMO__SYMBOLS: demo.symbols: names none; write at least one, like [BTC-USDT]",
+    ]
+
+
 def test_faults_of_form_are_told_in_words_of_yaml() -> None:
     venues = "{okx: {symbols: BTC-USDT, feed: [trades]}, kraken: 1}"
     assert faults(f"data: 2020-01-01\nvenues: {venues}\nports: [1]\nendpoints:\n") == [
