@@ -20,7 +20,10 @@ SHOWN = 300
 """Characters of a cause that are shown."""
 SAME = 120
 """Characters in which errors of one cause are alike."""
+OVERLAP_S = 60.0
+"""Each look goes back behind the last by this: what bears an earlier time may be stored only after it. None is told twice."""
 RUNS_AT_ONCE = 50
+CHECKS_AT_ONCE = 10
 
 
 class Notice(NamedTuple):
@@ -52,7 +55,8 @@ def failures(page: str, target: Slack) -> dg.SensorDefinition:
         now = time.time()
         cursor = msgspec.json.decode(context.cursor, type=Cursor) if context.cursor else Cursor(now - HOUR_S)
         keys = context.repository_def.asset_graph.asset_check_keys if context.repository_def else ()
-        found = [*failed_runs(context.instance, cursor.since, page), *failed_checks(context.instance, keys, cursor.since, page)]
+        since = cursor.since - OVERLAP_S
+        found = [*failed_runs(context.instance, since, page), *failed_checks(context.instance, keys, since, page)]
         reached, faults = tell(found, cursor, now, target)
         context.update_cursor(msgspec.json.encode(reached).decode())
         sent = sum(at == now for at in reached.told.values())
@@ -91,18 +95,26 @@ def failed_runs(instance: dg.DagsterInstance, since: float, page: str) -> Iterat
 
 
 def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey], since: float, page: str) -> Iterator[Notice]:
-    """Yield the checks that failed after `since`, each once: its newest failure."""
+    """Yield the checks that failed after `since`, each once: its newest failure.
+
+    Records are ordered by when their runs began, and bear that time; the event in them has that of the result.
+    """
+    failed = {AssetCheckExecutionRecordStatus.FAILED}
     for key in sorted(keys, key=lambda k: k.to_user_string()):
-        failed = {AssetCheckExecutionRecordStatus.FAILED}
-        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=failed):
-            evaluation = record.evaluation
-            if evaluation is not None and record.create_timestamp > since and UNFINISHED not in evaluation.metadata:
-                name = f"{key.asset_key.to_user_string()} {key.name}"
-                part = f" ({evaluation.partition})" if evaluation.partition else ""
-                where = f"{page}/assets/{'/'.join(key.asset_key.path)}?view=checks"
-                link = f"{page}/runs/{record.run_id}" if record.run_id else where
-                text = f"*check {escaped(name)} failed*{part}: {escaped((evaluation.description or '')[:SHOWN])}\n<{link}|look>"
-                yield Notice(f"check {name}", text)
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=CHECKS_AT_ONCE, status=failed)
+        told = [
+            (record.event.timestamp, record.run_id, evaluation)
+            for record in records
+            if record.event and record.event.timestamp > since
+            if (evaluation := record.evaluation) and UNFINISHED not in evaluation.metadata
+        ]
+        if told:
+            _, run, evaluation = max(told, key=lambda one: one[0])
+            name = f"{key.asset_key.to_user_string()} {key.name}"
+            part = f" ({evaluation.partition})" if evaluation.partition else ""
+            link = f"{page}/runs/{run}" if run else f"{page}/assets/{'/'.join(key.asset_key.path)}?view=checks"
+            text = f"*check {escaped(name)} failed*{part}: {escaped((evaluation.description or '')[:SHOWN])}\n<{link}|look>"
+            yield Notice(f"check {name}", text)
 
 
 def _cause(why: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import dagster as dg
+import msgspec
 import pytest
 
 from assets.failures import HOUR_S, Cursor, Notice, _cause, failed_checks, failed_runs, failures, tell
@@ -149,6 +151,38 @@ def test_a_failed_check_is_told(tmp_path: Path) -> None:
     assert notice.cause == "check live/trades sound"
     assert "breaks a &lt; b" in notice.text
     assert f"{PAGE}/assets/live/trades?view=checks" in notice.text
+
+
+def test_a_check_of_a_run_that_was_begun_before_the_last_look_is_told() -> None:
+    """And of two days under way at once the one that ends last, though the other was begun later."""
+    looked: list[float] = []
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="bars")])
+    def bars() -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+        context = dg.AssetExecutionContext.get()
+        if context.has_tag("long"):
+            dg.materialize([bars], instance=context.instance, raise_on_error=False)
+        looked.append(time.time())
+        yield dg.Output(None)
+        yield dg.AssetCheckResult(passed=False, description=f"day {len(looked)}")
+
+    key = dg.AssetCheckKey(dg.AssetKey("bars"), "sound")
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([bars], instance=instance, tags={"long": "yes"})
+        (notice,) = failed_checks(instance, [key], looked[-1], PAGE)
+    assert "day 2" in notice.text
+
+
+def test_what_is_stored_only_after_a_look_is_told_by_the_next(server: SlackServer) -> None:
+    sensor = failures(PAGE, Slack(f"{server.url}/hook", "", ""))
+    defs = dg.Definitions(jobs=[hopeless], sensors=[sensor])
+    with dg.DagsterInstance.ephemeral() as instance:
+        hopeless.execute_in_process(instance=instance, raise_on_error=False)
+        cursor: str | None = msgspec.json.encode(Cursor(time.time())).decode()
+        for _ in range(2):
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+            cursor = sensor.evaluate_tick(context).cursor
+    assert len(server.texts) == 1
 
 
 def test_without_a_token_it_is_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
