@@ -56,6 +56,7 @@ class Feed(msgspec.Struct):
     """A venue's feed. `age_s`: since its last frame; `lag_s`: how old the newest trade is that the flow has stored.
 
     `silent_streams` were asked for and never came, like `quotes BTC-USDT`; `refused` is what the venue refuses, in its words.
+    `waits` is why the venue is not recorded yet, or not as the settings say; it is asked again and again.
     `books_broken` are the instruments whose book no open socket has whole, `books_broken_s` for how long the first of them.
     `clock_offset_s` is the least time from match to receipt of the last minutes: below 0 the venue's clock is ahead.
     """
@@ -71,6 +72,7 @@ class Feed(msgspec.Struct):
     books_broken: list[str] = []
     books_broken_s: float | None = None
     clock_offset_s: float | None = None
+    waits: str = ""
 
 
 class Shed(msgspec.Struct):
@@ -271,7 +273,7 @@ def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, An
     newest = [i["last_trade_ts"] for i in flow.get("instruments", []) if i["venue"] == venue and i["last_trade_ts"] > 0]
     return Feed(
         venue=venue,
-        symbols=list(told.get("symbols", wanted)),
+        symbols=list(told.get("symbols") or wanted),
         connected=bool(told.get("connected")) and fresh,
         age_s=clock - last / 1e9 if last else None,
         lag_s=clock - max(newest) if newest and told else None,
@@ -281,6 +283,7 @@ def _feed(venue: str, wanted: Sequence[str], recorder: _File, flow: dict[str, An
         books_broken=list(told.get("books_broken", [])),
         books_broken_s=told.get("books_broken_s"),
         clock_offset_s=None if (offset := flow.get("clock_offset_us", {}).get(venue)) is None else offset / 1e6,
+        waits=told.get("waits", "") if fresh else "",
     )
 
 

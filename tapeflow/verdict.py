@@ -62,6 +62,7 @@ def headline(status: Status) -> str:
         f"backlog {duration(status.backlog_s)}" if status.backlog_s is not None else "",
         f"{status.quarantined:,} quarantined" if status.quarantined else "",
         f"sheds {', '.join(sorted(status.shed.reasons))}" if status.shed.reasons else "",
+        *(f"{f.venue} waits: {f.waits}" for f in status.feeds if f.waits),
         *(p.name + " " + p.state for p in status.processes if p.state != "running"),
     ]
     return " · ".join(part for part in parts if part)
@@ -84,6 +85,8 @@ def _down(process: Process) -> str:
 
 def _of_feed(feed: Feed) -> list[str]:
     found = [f"refused: {text}" for text in feed.refused]
+    if feed.waits:
+        found.append(f"waits: {feed.waits}")
     if feed.silent_streams:
         found.append(f"nothing has come of {', '.join(feed.silent_streams)}")
     if feed.books_broken and (feed.books_broken_s or 0.0) > BROKEN_S:

@@ -161,10 +161,11 @@ class Recorder:
         Raises
         ------
         SettingsError
-            If nothing can be recorded with these settings; nothing was written.
+            If nothing can be recorded with these settings, but not because no venue can be reached, which is waited for;
+            nothing was written.
         """
         try:
-            if not await _unless(stop, self._begin()):
+            if not await _unless(stop, self._begin(reload)):
                 return
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self.intake.run())
@@ -177,19 +178,23 @@ class Recorder:
         finally:
             await self.intake.close()
 
-    async def _begin(self) -> None:
+    async def _begin(self, reload: Callable[[], Settings]) -> None:
         await self._set_clock()
-        stations = {name: self._station(name, self.settings) for name in self.settings.venues}
-        attempts = await asyncio.gather(
-            *(station.prepare(station.settings) for station in stations.values()), return_exceptions=True
-        )
-        faults = [fault for error in attempts if isinstance(error, Unknown) for fault in error.faults]
+        chores = [asyncio.create_task(work) for work in (self._follow(reload, self._wait_for), _every(1, self._publish))]
+        try:
+            attempts = await self._reach()
+        finally:
+            for chore in chores:
+                chore.cancel()
+        faults = [fault for error in attempts.values() if isinstance(error, Unknown) for fault in error.faults]
         faults += news.faults(self.settings.news)
-        unreachable = {name: error for name, error in zip(stations, attempts, strict=True) if isinstance(error, RestError)}
-        if faults or len(unreachable) == len(stations):
+        faults += [] if attempts else ["venues: none is named; name one, like okx: {symbols: [BTC-USDT]}"]
+        unreachable = {name: error for name, error in attempts.items() if isinstance(error, RestError)}
+        if faults or len(unreachable) == len(attempts):
             raise SettingsError([*faults, *map(str, unreachable.values())])
-        prepared = {name: got for name, got in zip(stations, attempts, strict=True) if isinstance(got, Preparation)}
+        prepared = {name: got for name, got in attempts.items() if isinstance(got, Preparation)}
         tapes = {(name, i.native) for name, got in prepared.items() for i in got.wanted}
+        tapes |= {(name, "") for name in unreachable}  # whose instruments are not known yet: read back as far as may be
         self._memory = await asyncio.to_thread(recall, self.settings.journal_dir, tapes, _frame_ids, _rest_id)
         live: dict[str, str] = {name: place.rules.tape for name, place in VENUES.items()}
         self.put(Kind.START, msgspec.json.encode(Start(uuid.uuid4().hex, live)))
@@ -199,18 +204,39 @@ class Recorder:
         except SettingsError as error:  # the tape is worth more than a rule; those in force before stay so
             self._refused.tell("rules", error.faults)
         self.news.settle(self.settings.news)
-        self.stations |= stations
-        for (name, station), got in zip(stations.items(), attempts, strict=True):
+        for name, got in attempts.items():
             if isinstance(got, RestError):
-                log.error("venue_waits", venue=name, error=str(got))
                 self._pending.add(name)
             elif isinstance(got, BaseException):
                 raise got
             else:
-                await station.adopt(got, self._memory)
+                await self.stations[name].adopt(got, self._memory)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)  # a frame is no garbage: looking through them at every 700 is a waste
+
+    async def _reach(self) -> dict[str, Preparation | BaseException]:
+        """Ask each venue for what is recorded there; as long as none answers and one may yet, wait and ask again."""
+        while True:
+            for name in self.settings.venues:
+                if name not in self.stations:
+                    self.stations[name] = self._station(name, self.settings)
+            asked = dict(self.stations)
+            attempts = await asyncio.gather(
+                *(station.prepare(station.settings) for station in asked.values()), return_exceptions=True
+            )
+            errors = [error for error in attempts if isinstance(error, RestError)]
+            for station, got in zip(asked.values(), attempts, strict=True):
+                if isinstance(got, RestError):
+                    station.tell_waits(got)
+            if asked == self.stations and (len(errors) < len(asked) or all(error.final for error in errors)):
+                return dict(zip(asked, attempts, strict=True))
+            await asyncio.sleep(AGAIN_S)
+
+    async def _wait_for(self, settings: Settings) -> None:
+        """Let `settings` be those to begin with."""
+        self.settings = self._with(settings)
+        self.stations.clear()
 
     def _station(self, name: str, settings: Settings) -> Station:
         return Station(venue(name), settings.venues[name], settings.endpoints.get(name), self)
@@ -233,9 +259,12 @@ class Recorder:
         """Return what looks at files that may be edited while recording."""
         rules = self.settings.rules
         return [
-            follow(Path(config_file()), "settings", self._refused, reload, self.change),
+            self._follow(reload, self.change),
             follow(rules, "rules", self._refused, lambda: load(rules), self.change_rules),
         ]
+
+    def _follow(self, reload: Callable[[], Settings], change: Callable[[Settings], Awaitable[None]]) -> Coroutine[Any, Any, None]:
+        return follow(Path(config_file()), "settings", self._refused, reload, change)
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """Return what is done again and again while recording."""
@@ -286,17 +315,7 @@ class Recorder:
         self.news.settle(settings.news)
         if settings.kernels != self.settings.kernels:
             self.put(Kind.SETTINGS, settings.kernels.canonical())
-        before, self.settings = (
-            self.settings,
-            self.settings.model_copy(
-                update={
-                    "venues": settings.venues,
-                    "endpoints": settings.endpoints,
-                    "kernels": settings.kernels,
-                    "news": settings.news,
-                }
-            ),
-        )
+        before, self.settings = self.settings, self._with(settings)
         for name in before.venues.keys() - settings.venues.keys():
             await self.stations.pop(name).close()
         for name, wanted in settings.venues.items():
@@ -307,6 +326,10 @@ class Recorder:
                 self._pending.add(name)
         await self._settle_pending()
 
+    def _with(self, edited: Settings) -> Settings:
+        changed = {name: getattr(edited, name) for name in ("venues", "endpoints", "kernels", "news")}
+        return self.settings.model_copy(update=changed)
+
     async def _settle_pending(self) -> None:
         """Bring up the venues whose settings are not in force yet; those that do not answer stay for the next time."""
         for name in sorted(self._pending & self.stations.keys()):
@@ -316,7 +339,7 @@ class Recorder:
             except Unknown as error:
                 self._refused.tell("settings", error.faults)
             except RestError as error:
-                log.error("venue_waits", venue=name, error=str(error))
+                station.tell_waits(error)
                 continue
             self._pending.discard(name)
 

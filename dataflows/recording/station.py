@@ -74,6 +74,8 @@ class Station:
         When data was last seen.
     broken_since : dict of str to float
         Since when an instrument has had no sound book.
+    waits : str
+        Why the venue did not tell of its instruments when it was last asked; empty: it did, or has not been asked.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Station:
         self.last_frame_ns = 0
         self.seen_at: dict[Stream, float] = {}
         self.broken_since: dict[str, float] = {}
+        self.waits = ""
         self._latest: tuple[Sequence[bytes], int] = ((), 0)
         self._recorder = recorder
         self._live: dict[str, asyncio.Event] = {}
@@ -137,6 +140,7 @@ class Station:
     async def adopt(self, prepared: Preparation, memory: Memory) -> None:
         """Journal what was prepared, and record it from now on; holes that `memory` knows of are opened, and forgotten there."""
         self.settings = prepared.settings
+        self.waits = ""
         self.instruments = {i.native: i for i in prepared.wanted}
         self._recorder.put(Kind.INSTRUMENTS, background.instruments_record(self.venue.name, prepared.wanted))
         self.volumes.recall(memory.references.values(), prepared.new)
@@ -152,6 +156,11 @@ class Station:
         if not self._rounds:
             rounds = ((BOOKS_S, self.keep_books), (FUNDING_S, self.ask_funding))
             self._rounds = [spawn(_again(seconds, step), f"{step.__name__} {self.venue.name}") for seconds, step in rounds]
+
+    def tell_waits(self, error: RestError) -> None:
+        """Take note, and log, why the venue could not be prepared."""
+        self.waits = str(error).removeprefix(f"{self.venue.name}: ")
+        log.error("venue_waits", venue=self.venue.name, error=self.waits)
 
     def _begin_tape(self, native: str, memory: Memory) -> None:
         """Follow an instrument's ids; open again what was open, and everything since the last id that the journal holds."""

@@ -39,6 +39,7 @@ def _feed(station: Station, clock: float) -> dict[str, Any]:
         "frames": station.frames,
         "reconnects": station.sockets.reconnects,
         "refused": station.refused,
+        "waits": "" if station.refused else station.waits,
         "silent_streams": sorted(f"{feed} {_symbol(station, native)}" for feed, native in station.sockets.delivery.silent),
         "books_broken": sorted(_symbol(station, native) for native in station.bookless),
         "books_broken_s": _age(clock, min(station.broken_since.values(), default=None)),

@@ -180,6 +180,15 @@ def test_what_a_venue_refuses_and_what_never_came_are_told(house: House) -> None
     ]
 
 
+def test_a_venue_that_cannot_be_reached_is_told_with_what_to_do(house: House) -> None:
+    why = "https://demo.example could not be reached (no route); check the network, or set endpoints.demo to a stand-in"
+    house.recorder["feeds"]["demo"] = {"connected": False, "last_frame_ns": 0, "symbols": {}, "waits": why}
+    found = house.gather()
+    assert faults(found) == ["feed demo is not connected, no frame yet", f"feed demo: waits: {why}"]
+    assert headline(found).endswith(f" · demo waits: {why}")
+    assert found.feeds[0].symbols == ["BTC-USDT"]
+
+
 def test_books_that_are_broken_for_long(house: House) -> None:
     feed = house.recorder["feeds"]["demo"]
     feed |= {"books_broken": ["BTC-USDT"], "books_broken_s": 60.0}

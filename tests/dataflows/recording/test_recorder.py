@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from dataflows.recording.clock import date_of
+from dataflows.recording.recorder import Recorder
 from dataflows.recording.refusal import REFUSED_S
 from pipelines.settings import Settings, SettingsError, Venue
 from pipelines.store.journal import segments
@@ -128,15 +131,127 @@ def test_unknown_symbols_and_venues_that_do_not_answer_are_told_all_at_once(tmp_
     assert [path.stat().st_size for path in segments(tmp_path / "journal" / "main")] == [0]
 
 
-def test_no_network_is_told(tmp_path: Path) -> None:
+@asynccontextmanager
+async def waiting(wanted: Settings, reload: Callable[[], Settings] | None = None) -> AsyncIterator[Recorder]:
+    """Record, from when the status file tells that venue demo is waited for."""
+    recorder, stop = Recorder(wanted, lambda folder: 0.5), asyncio.Event()
+    task = asyncio.create_task(recorder.run(stop, reload or (lambda: wanted)))
+    try:
+        await until(lambda: task.done() or told(wanted, "waits"))
+        yield recorder
+    finally:
+        stop.set()
+        await task
+
+
+def told(wanted: Settings, what: str) -> Any:
+    """Return what the status file tells of venue demo."""
+    file = wanted.data / "status" / "recorder.json"
+    return file.exists() and json.loads(file.read_text())["feeds"].get("demo", {}).get(what)
+
+
+def test_no_network_is_told_and_waited_for(tmp_path: Path) -> None:
     wanted = Settings(data=tmp_path, venues={"demo": Venue(symbols=("BTC-USDT",))}, endpoints={"demo": "http://127.0.0.1:9"})
 
     async def play() -> None:
-        async with recording(wanted):
+        async with waiting(wanted):
+            assert "http://127.0.0.1:9 could not be reached" in told(wanted, "waits")
+            assert "; check the network" in told(wanted, "waits")
+
+    asyncio.run(play())
+    assert list(entries(wanted.journal_dir)) == []
+
+
+def test_recording_begins_by_itself_when_the_venue_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.recording.recorder.AGAIN_S", 0.1)
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            made.rest_status = 503
+            wanted = settings(tmp_path, made)
+            async with waiting(wanted) as recorder:
+                assert "HTTP 503" in told(wanted, "waits")
+                made.rest_status = 200
+                await until(lambda: made.subscribed)
+                made.trade(BTC, 3)
+                await until(lambda: last_id(recorder) == 3 and told(wanted, "connected"))
+                assert told(wanted, "waits") == ""
+        return wanted
+
+    written = Written(asyncio.run(play()))
+    assert [e["kind"] for e in written.entries][:4] == ["start", "settings", "rules", "instruments"]
+    assert (written.gaps(), sorted(written.ids().elements())) == ([], [1, 2, 3])
+
+
+def test_settings_edited_while_no_venue_answers_are_those_it_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.recording.recorder.AGAIN_S", 0.1)
+    file = tmp_path / "tapeflow.yaml"
+    file.write_text("# one")
+    monkeypatch.setenv("TAPEFLOW_CONFIG", str(file))
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made:
+            right = settings(tmp_path, made)
+            wrong = right.model_copy(update={"endpoints": {"demo": "http://127.0.0.1:9"}})
+            async with waiting(wrong, lambda: right) as recorder:
+                file.write_text("# another")
+                await until(lambda: made.subscribed)
+                made.trade(BTC)
+                await until(lambda: last_id(recorder) == 1)
+        return right
+
+    assert set(Written(asyncio.run(play())).ids()) == {1}
+
+
+def test_an_endpoint_that_is_no_venue_is_refused(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with exchange(BTC) as made:
+            made.rest_status = 404
+            async with recording(settings(tmp_path, made)):
+                pass
+
+    with pytest.raises(SettingsError, match="HTTP 404"):
+        asyncio.run(play())
+
+
+def test_no_venue_at_all_is_refused(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with recording(Settings(data=tmp_path, venues={})):
             pass
 
-    with pytest.raises(SettingsError, match="could not be reached"):
+    with pytest.raises(SettingsError, match="venues: none is named; name one, like okx"):
         asyncio.run(play())
+
+
+def test_trades_missed_of_a_venue_that_did_not_answer_for_two_starts_are_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.recording.recorder.AGAIN_S", 0.1)
+
+    async def play() -> Settings:
+        async with exchange(BTC) as made, exchange(BTC) as other:
+            venues = {name: Venue(symbols=("BTCUSDT",), feeds=("trades",)) for name in ("demo", "binance-usdm")}
+            wanted = Settings(data=tmp_path, venues=venues, endpoints={"demo": made.url, "binance-usdm": other.url})
+            async with recording(wanted, ready="binance-usdm") as recorder:
+                await until(lambda: made.subscribed)
+                made.trade(BTC, 5)
+                other.trade(BTC, 5)
+                await until(lambda: last_id(recorder) == 5 and tape(recorder, venue="binance-usdm").next_id == 6)
+            other.rest_status = 503
+            async with recording(wanted, ready="demo") as recorder:
+                made.trade(BTC, 5)
+                await until(lambda: last_id(recorder) == 10)
+            other.trade(BTC, 5)
+            async with recording(wanted, ready="demo") as recorder:
+                assert recorder.stations["binance-usdm"].waits
+                other.rest_status = 200
+                await until(lambda: recorder.stations["binance-usdm"].lines and other.subscribed[1:])
+                other.trade(BTC, 5)
+                await until(lambda: tape(recorder, venue="binance-usdm").next_id == 16)
+        return wanted
+
+    gaps = [gap for gap in Written(asyncio.run(play())).payloads("gap_open") if gap["venue"] == "binance-usdm"]
+    assert [(gap["reason"], gap["from_id"]) for gap in gaps] == [("restart", 6)]
 
 
 def test_a_venue_about_to_close_is_left_before_it_does(tmp_path: Path) -> None:
