@@ -6,10 +6,11 @@ that it is what the stream wrote, is the comparison that sealing makes anyway.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from pipelines.history import klines, sound
 from pipelines.history.day import DayTape
@@ -30,9 +31,13 @@ def of_day(
     whole: Mapping[str, bool],
     staged: Mapping[str, Sequence[Staged]],
     tallies: Mapping[str, Tally],
+    left: Callable[[str], pa.Table] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the checks by symbol; the ledger is to have the day's holes already."""
-    by_table = {name: _by_symbol(lake, name, staged.get(name, ())) for name in ("bars", "vpin")}
+    """Return the checks by symbol; the ledger is to have the day's holes already.
+
+    What is `left` of a table to the flow, of a day that is not over, counts as its rows do.
+    """
+    by_table = {name: _by_symbol(lake, name, staged.get(name, ()), left) for name in ("bars", "vpin")}
     settings = [change.kernels for change in held.changes]
     found = {}
     for instrument in tape.instruments:
@@ -68,6 +73,8 @@ def may_compare(lake: Lake, tape: DayTape, details: Mapping[str, Mapping[str, An
     return any(klines.candles(lake, tape.day, symbol).height for symbol in lacking)
 
 
-def _by_symbol(lake: Lake, table: str, files: Sequence[Staged]) -> dict[str, pl.DataFrame]:
-    frame = pl.DataFrame(read(lake, table, files))
+def _by_symbol(
+    lake: Lake, table: str, files: Sequence[Staged], left: Callable[[str], pa.Table] | None
+) -> dict[str, pl.DataFrame]:
+    frame = pl.DataFrame(pa.concat_tables([read(lake, table, files), *([left(table)] if left else [])]))
     return {str(symbol): rows for (symbol,), rows in frame.partition_by("symbol", as_dict=True).items()}

@@ -22,6 +22,7 @@ from pipelines.history.in_force import InForce
 from pipelines.history.rebuild import DERIVED, Quoted, Rebuilt
 from pipelines.history.stored_day import StoredDay
 from pipelines.history.stored_files import files_of, is_sealed, read
+from pipelines.history.unfinished import Unwritten
 from pipelines.market import DAY_US, TABLES
 from pipelines.quote_features import COLUMNS as QUOTED
 from pipelines.store.lake import Lake
@@ -45,6 +46,8 @@ class Sides(NamedTuple):
         What the lake holds of these symbols, and what is about to replace it.
     before : dict of symbol to dict
         Details of the newest seals.
+    unwritten : Unwritten or None
+        Rows that are left to the flow, of a day that is not over; they are told as `open`.
     """
 
     tape: DayTape
@@ -54,6 +57,7 @@ class Sides(NamedTuple):
     staged: Files
     made: Rebuilt
     before: dict[str, dict[str, Any]]
+    unwritten: Unwritten | None = None
 
 
 def quoted(features: pa.Table) -> Quoted:
@@ -82,7 +86,7 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
             found[symbol]["trades"] = trades.compact()
     for table in DERIVED if compared else ():
         old = _by_symbol(_derived(table, read(lake, table, live[table], symbols)))
-        new = _by_symbol(sides.made.alerts if table == "alerts" else read(lake, table, sides.staged.get(table, [])))
+        new = _by_symbol(sides.made.alerts if table == "alerts" else _made(lake, sides, table))
         nothing = pl.DataFrame(TABLES[table].lake_schema.empty_table())
         for symbol in symbols:
             mine, ours = old.get(symbol, nothing), new.get(symbol, nothing)
@@ -93,6 +97,11 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
             found[symbol][table] = differences.compare(table, mine, ours, causes[symbol]).compact()
             watch(0)
     return {s: _merged(sides.before.get(s, {}), found[s], sides.made.refused) for s in symbols}
+
+
+def _made(lake: Lake, sides: Sides, table: str) -> pa.Table:
+    rows = read(lake, table, sides.staged.get(table, []))
+    return pa.concat_tables([rows, sides.unwritten.left(table)]) if sides.unwritten else rows
 
 
 def _reached(lake: Lake, day: Day) -> int | None:

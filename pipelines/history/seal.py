@@ -28,8 +28,10 @@ from pipelines.history.day import Day, DayTape
 from pipelines.history.in_force import InForce, in_force
 from pipelines.history.rebuild import DERIVED, Rebuilt, rebuild
 from pipelines.history.sheets import Sheets
+from pipelines.history.stale import UNFINISHED
 from pipelines.history.stored_day import StoredDay, stored_day
 from pipelines.history.stored_files import SEAL, files_of, read, symbols_in, writer_of
+from pipelines.history.unfinished import Unwritten, is_settled, is_unfinished
 from pipelines.market import TABLES
 from pipelines.rules.book import Rules, canonical
 from pipelines.settings import Kernels, digest
@@ -97,7 +99,9 @@ class Plan(NamedTuple):
     name : str
         Of this seal: the same name means the same rows.
     settled : bool
-        Table `trades` holds nothing else of these symbols than a seal of this tape wrote.
+        The lake holds nothing else of these symbols than a seal of this tape wrote, alerts apart.
+    unfinished : bool
+        The flow may still write rows of the day: those are left to it.
     """
 
     tape: DayTape
@@ -107,6 +111,7 @@ class Plan(NamedTuple):
     whole: dict[str, bool]
     name: str
     settled: bool
+    unfinished: bool
 
     @property
     def symbols(self) -> list[str]:
@@ -124,10 +129,12 @@ class Plan(NamedTuple):
             known = (row.get("tape_digest"), row.get("earlier_digest"), row.get("settings_hash"), row.get("engine"))
             if known != (self.tape.digest, self.read[symbol], held, VERSION):
                 return False
+            if UNFINISHED in _details(row) and not self.unfinished:
+                return False
         return True
 
 
-def plan(lake: Lake, tape: DayTape, kernels: Kernels, rules: Rules = ()) -> Plan:
+def plan(lake: Lake, tape: DayTape, kernels: Kernels, rules: Rules = (), now_us: int | None = None) -> Plan:
     """Return what the rows of a day depend on, as the lake has it now."""
     day, symbols = tape.day, [i.symbol for i in tape.instruments]
     seals = earlier.newest_seals(lake, day.venue)
@@ -136,9 +143,9 @@ def plan(lake: Lake, tape: DayTape, kernels: Kernels, rules: Rules = ()) -> Plan
     of_day = seals.get(day.date, {})
     whole = {s: not isinstance(tape, StoredDay) or earlier.has_begun(lake, day, s, of_day.get(s)) for s in symbols}
     parts = [tape.digest, held.settings_hash, str(VERSION), *(f"{s} {read_of[s]} {whole[s]}" for s in symbols)]
-    others = [f for f in files_of(lake, "trades", day) if writer_of(f.path) != SEAL + tape.digest]
-    settled = not any(symbols_in(lake, "trades", f) & set(symbols) for f in others)
-    return Plan(tape, held, of_day, read_of, whole, digest("\0".join(parts).encode()), settled)
+    unfinished = is_unfinished(lake, tape, now_us)
+    name = digest("\0".join([*parts, UNFINISHED] if unfinished else parts).encode())
+    return Plan(tape, held, of_day, read_of, whole, name, is_settled(lake, tape, of_day.keys()), unfinished)
 
 
 def seal(
@@ -171,7 +178,7 @@ def seal(
         if isinstance(tape, StoredDay) and (attempt or tape.files != tuple(f.path for f in files_of(lake, "trades", tape.day))):
             tape = stored_day(lake, tape.day)
         turns = {table: lake.version(table, _turn(tape.day)) for table in ("trades", *DERIVED, "seals")}
-        planned = plan(lake, tape, kernels, rules)
+        planned = plan(lake, tape, kernels, rules, sealed_at_us)
         if planned.done and not checks.may_compare(lake, tape, {s: _details(planned.seals[s]) for s in planned.symbols}):
             comparison.forget(lake, tape.day, planned.name)
             return Sealed(tape.day, True, {}, {}, {s: _details(planned.seals[s]) for s in planned.symbols}, {})
@@ -191,6 +198,7 @@ class _Sealing:
         self.day, self.tape = planned.tape.day, planned.tape
         self.writers = {"trades": SEAL + self.tape.digest, **dict.fromkeys(DERIVED, SEAL + planned.name)}
         self.seconds: dict[str, float] = {}
+        self.unwritten: Unwritten | None = None
 
     def run(self) -> Sealed:
         """Compute, compare, commit."""
@@ -208,7 +216,9 @@ class _Sealing:
             "seal": self.plan.name,
             "job": self.plan.held.job,
         }
-        sheets = Sheets(self.lake, self.day, names, metadata)
+        if self.plan.unfinished:
+            self.unwritten = Unwritten(self.lake, self.tape, held, self.plan.symbols)
+        sheets = Sheets(self.lake, self.day, names, metadata, self.unwritten)
         try:
             quoted = comparison.quoted(read(self.lake, "features", held["features"], self.plan.symbols))
             whole = [self.plan.whole[s] for s in self.plan.symbols]
@@ -271,7 +281,7 @@ class _Sealing:
     def _sides(self, held: dict[str, list[Staged]], staged: dict[str, list[Staged]], made: Rebuilt) -> comparison.Sides:
         """Return what is compared with what."""
         before = {s: _details(row) for s, row in self.plan.seals.items()}
-        return comparison.Sides(self.tape, self.plan.held, self.plan.whole, held, staged, made, before)
+        return comparison.Sides(self.tape, self.plan.held, self.plan.whole, held, staged, made, before, self.unwritten)
 
     def _commit(self, to_do: list[str], held: dict[str, list[Staged]], staged: dict[str, list[Staged]], unique: str) -> None:
         """Replace, table by table, what the lake holds of these symbols."""
@@ -309,8 +319,10 @@ class _Sealing:
         self, told: dict[str, dict[str, Any]], staged: dict[str, list[Staged]], made: Rebuilt
     ) -> dict[str, dict[str, Any]]:
         """Return the comparison together with the checks of the day, for which the ledger is written."""
-        found = checks.of_day(self.lake, self.tape, self.plan.held, self.plan.whole, staged, made.tallies)
-        return {s: {**told.get(s, {}), "checks": of} for s, of in found.items()}
+        left = self.unwritten.left if self.unwritten else None
+        found = checks.of_day(self.lake, self.tape, self.plan.held, self.plan.whole, staged, made.tallies, left)
+        more = {s: {UNFINISHED: self.unwritten.counts(s)} if self.unwritten else {} for s in found}
+        return {s: {**told.get(s, {}), **more[s], "checks": of} for s, of in found.items()}
 
     def _describe(self) -> None:
         """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""

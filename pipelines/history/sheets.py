@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines import rows as to_rows
 from pipelines.history.day import Day
+from pipelines.history.unfinished import Unwritten
 from pipelines.market import TABLES, TRADES
 from pipelines.store import parquet
 from pipelines.store.lake import Lake
@@ -44,10 +45,14 @@ class Sheets:
         File name without its suffix; several files of a table add a number.
     metadata : dict of str
         Of each file.
+    unwritten : Unwritten or None
+        Of a day that is not over: what is left to the flow, and gets into no file.
     """
 
-    def __init__(self, lake: Lake, day: Day, names: dict[str, str], metadata: dict[str, str]) -> None:
-        self.lake, self.day, self.names, self.metadata = lake, day, names, metadata
+    def __init__(
+        self, lake: Lake, day: Day, names: dict[str, str], metadata: dict[str, str], unwritten: Unwritten | None = None
+    ) -> None:
+        self.lake, self.day, self.names, self.metadata, self.unwritten = lake, day, names, metadata, unwritten
         self.staged: dict[str, list[Staged]] = defaultdict(list)
         self._held: dict[str, list[pa.Table]] = defaultdict(list)
         self._rows: dict[str, int] = defaultdict(int)
@@ -68,6 +73,8 @@ class Sheets:
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Take rows of another table."""
+        if self.unwritten is not None:
+            rows = self.unwritten.take(table, rows)
         if not rows.num_rows:
             return
         self._held[table].append(rows)

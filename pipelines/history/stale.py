@@ -16,6 +16,8 @@ from pipelines.store.parquet import Staged
 
 FINISHED = dt.timedelta(hours=24, minutes=15)
 """After the start of a date: rows of it are in the lake by then."""
+UNFINISHED = "unfinished"
+"""In `seals.details`: how many rows of each table were left to the flow, of a day that was sealed before its end."""
 
 
 def is_finished(lake: Lake, day: Day) -> bool:
@@ -51,7 +53,8 @@ def stale(lake: Lake, venues: Collection[str] | None = None) -> list[tuple[Day, 
 
     Dates that a bounded tape holds whole, and no seal has touched, are not among them.
     """
-    found = {}
+    found: dict[Day, str] = {}
+    early = []
     trades, bars = (_files(lake, table, venues) for table in ("trades", "bars"))
     for venue, dates in trades.items():
         seals = earlier.newest_seals(lake, venue)
@@ -68,6 +71,9 @@ def stale(lake: Lake, venues: Collection[str] | None = None) -> list[tuple[Day, 
                 found[day] = f"rows of {', '.join(late)} came after it was sealed"
             elif moved:
                 found[day] = f"earlier dates of {', '.join(moved)} have changed since it was sealed"
+            elif any(f'"{UNFINISHED}":' in (row["details"] or "") for row in sealed.values()):
+                early.append(day)
+    found |= dict.fromkeys(finished(lake, early), "it was sealed before its end")
     return sorted(found.items())
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from pipelines.market import TABLES
+from pipelines.market import TABLES, TRADES
 from pipelines.store.commits import Commits
 from pipelines.store.parquet import Staged
 
@@ -111,12 +111,13 @@ class Staging:
     def publish(self) -> dict[str, int]:
         """Commit what the last snapshot marked as due; return how many files of which tables.
 
-        To be called once that snapshot is durable.
+        To be called once that snapshot is durable. Trades come first: whoever sees a row can see what it is made of.
         """
         done = {table: len(files) for table, (_, files) in self.due.items()}
         if done:
             self.before_commit(self.due_files())
-        for table, (seq, files) in self.due.items():
+        for table in sorted(self.due, key=lambda name: (name != TRADES.name, name)):
+            seq, files = self.due[table]
             self.lake.commit(table, self._app(table), seq, files)
         self.due = {}
         return done

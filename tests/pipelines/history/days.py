@@ -132,18 +132,25 @@ def journal(rows: Rows, delays_us: np.ndarray, beats_until: int, native: str = "
 def streamed(lake: Path, lines: list[tapes.Line], kernels: Kernels = tapes.KERNELS, *, cut: int = 2000) -> Lake:
     """Run records through the live computation, into a lake."""
     opened = Lake(lake)
+    for _ in streaming(opened, lines, kernels, cut=cut):
+        pass
+    return opened
+
+
+def streaming(opened: Lake, lines: list[tapes.Line], kernels: Kernels = tapes.KERNELS, *, cut: int) -> Iterator[int]:
+    """Run records through the live computation, into a lake; yield the number of each piece that has been committed."""
     opened.create()
     engine = tapes.journal_engine(kernels, begun=False)
     for instrument in tapes.INSTRUMENTS:
         engine.account.describe(instrument, lines[0][0])
     engine.settle(kernels, lines[0][0])
     staging = Staging(opened, "main.0", {}, None)
-    for batch in tapes.batches(lines, range(cut, len(lines), cut)):
+    for number, batch in enumerate(tapes.batches(lines, range(cut, len(lines), cut))):
         for table, rows in engine.feed(batch).tables:
             staging.add(table, rows)
         staging.snapshot("minute")
         staging.publish()
-    return opened
+        yield number
 
 
 def store_late(lake: Lake, rows: Rows, name: str) -> None:
