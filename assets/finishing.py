@@ -17,7 +17,7 @@ from pipelines.history.in_force import in_force
 from pipelines.history.repair import holes, repair, settle
 from pipelines.history.seal import Sealed, seal
 from pipelines.history.stale import finished, is_finished, stale, unsealed
-from pipelines.history.stored_day import stored_day
+from pipelines.history.stored_day import described, stored_day
 from pipelines.history.stored_files import LIVE, files_of, is_sealed, symbols_in, told
 from pipelines.rules.book import load as load_rules
 from pipelines.settings import Settings
@@ -141,7 +141,9 @@ def _repair(at: House, day: Day, symbols: set[str], watch: Watch) -> set[str]:
         if not rules.contiguous:
             raise
         watch(day, f"{error}; asking REST")
-        found = fetch_holes(at.settings, day, sorted(symbols), partial(holes, at.lake, day), lambda told: watch(day, told))
+        place = venue_named(day.venue)
+        known = [described(at.lake, day.venue, symbol) or place.guess(symbol) for symbol in sorted(symbols)]
+        found = fetch_holes(at.settings, day, known, partial(holes, at.lake, day), lambda told: watch(day, told))
     else:
         if not rules.contiguous or found.tape != rules.tape:
             return {symbol for symbol in symbols if holes(at.lake, day, symbol)}

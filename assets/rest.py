@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-import numpy as np
 
+from pipelines.contracts import in_base
 from pipelines.history.day import Day
 from pipelines.market import DAY_US, Instrument
 from pipelines.settings import Settings
@@ -49,9 +49,13 @@ class Fetched:
 
 
 def fetch_holes(
-    settings: Settings, day: Day, symbols: Sequence[str], holes: Callable[[str], Sequence[GapRow]], watch: Callable[[str], None]
+    settings: Settings,
+    day: Day,
+    instruments: Sequence[Instrument],
+    holes: Callable[[str], Sequence[GapRow]],
+    watch: Callable[[str], None],
 ) -> Fetched:
-    """Ask for the ids of the holes of each symbol, as far as the venue reaches back; what it does not give is left out.
+    """Ask for the ids of the holes of each instrument, as far as the venue reaches back; what it does not give is left out.
 
     Raises
     ------
@@ -59,7 +63,6 @@ def fetch_holes(
         If the host cannot be reached, or wants to be left alone.
     """
     place = venue_named(day.venue)
-    instruments = tuple(place.guess(symbol) for symbol in symbols)
     base = (settings.endpoints.get(day.venue) or place.rules.rest).rstrip("/")
     parts = [empty(0)]
     with httpx.Client(base_url=base, timeout=TIMEOUT_S, trust_env=urlsplit(base).hostname not in LOCAL) as client:
@@ -70,11 +73,12 @@ def fetch_holes(
                     rows["instrument"] = k
                     parts.append(rows)
     rows = joined(parts)
-    rows = rows[(rows["kind"] == TRADE) & (rows["ts"] >= day.us) & (rows["ts"] < day.us + DAY_US) & np.isnan(rows["contracts"])]
+    in_base(rows, instruments)
+    rows = rows[(rows["kind"] == TRADE) & (rows["ts"] >= day.us) & (rows["ts"] < day.us + DAY_US)]
     rows["recv_ns"] = time.time_ns()
     told = [f"{i.symbol} {rows['trade_id'][rows['instrument'] == k].tolist()}" for k, i in enumerate(instruments)]
     digest = hashlib.sha256("\n".join([str(day), *told]).encode()).hexdigest()
-    return Fetched(day, place.rules.tape, instruments, f"REST of {day.venue}", digest, rows)
+    return Fetched(day, place.rules.tape, tuple(instruments), f"REST of {day.venue}", digest, rows)
 
 
 def _hole(client: httpx.Client, place: Venue, native: str, hole: GapRow) -> Iterator[Rows]:

@@ -166,7 +166,7 @@ def stored_day(lake: Lake, day: Day) -> StoredDay:
     ours = all(is_sealed(f.path) for f in files)
     known = {seals[s]["source"] for s in symbols if s in seals} if ours else set()
     source = "; ".join(sorted(text for text in known if text)) or "live"
-    instruments = tuple(_instrument(lake, day.venue, symbol) for symbol in symbols)
+    instruments = tuple(described(lake, day.venue, symbol) or _told_by(symbol, day.venue) for symbol in symbols)
     paths = tuple(f.path for f in files)
     return StoredDay(lake, day, "fill" if tapes == {"fill"} else "agg", instruments, source, _digest(files), paths)
 
@@ -180,14 +180,18 @@ def _digest(files: Sequence[Staged]) -> str:
     return hashlib.sha256("\0".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-def _instrument(lake: Lake, venue: str, symbol: str) -> Instrument:
-    """Return an instrument as it was last described; where it never was, as its symbol tells."""
+def _told_by(symbol: str, venue: str) -> Instrument:
+    base, _, quote = symbol.partition("-")
+    return Instrument(venue, symbol, symbol, base, quote.partition("-")[0])
+
+
+def described(lake: Lake, venue: str, symbol: str) -> Instrument | None:
+    """Return an instrument as it was last described; None where it never was."""
     import polars as pl  # noqa: PLC0415
 
     rows = lake.table("instruments").filter(pl.col("venue") == venue, pl.col("symbol") == symbol).sort("ts").tail(1).collect()
     if not rows.height:
-        base, _, quote = symbol.partition("-")
-        return Instrument(venue, symbol, symbol, base, quote.partition("-")[0])
+        return None
     row = rows.row(0, named=True)
     tick, lot, contract = ("" if row[name] is None else repr(row[name]) for name in ("tick", "lot", "contract"))
     return Instrument(

@@ -16,11 +16,14 @@ import pytest
 
 from assets import finishing
 from assets.finishing import Ask, House, finish_all
+from assets.rest import fetch_holes
 from assets.sealing import repairable
 from pipelines import ledger, rows
+from pipelines.history.day import Day
 from pipelines.history.repair import holes
 from pipelines.market import DAY_US
 from pipelines.tape_order import GapRow
+from pipelines.venues import venue
 from tests import tapes
 from tests.assets.test_history import DAYS, VENUE, Archive, MadeUp, archive, settings
 
@@ -159,6 +162,35 @@ def test_where_there_is_no_archive_rest_is_asked(
     assert (outcome.status, outcome.error) == ("sealed", "")
     assert stored(at, "repaired") == 20 - bool(lost)
     assert len(holes(at.lake, DAY)) == bool(lost)
+
+
+def test_sizes_that_rest_counts_in_contracts_become_base(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """A contract of 100 USD at 100.0 is one coin; one of another worth, as the venue described it, is not guessed."""
+    monkeypatch.setattr("assets.rest.SHARE", 100.0)
+    inverse = venue("binance-coinm").guess("BTC-USD-PERP")
+    known = [inverse, inverse._replace(symbol="ETH-USD-PERP", native="ETHUSD_PERP", base="ETH", contract="10.0")]
+    day, whole = Day(DAY.date, "binance-coinm"), tape()
+    first, last = (int(trade_id) for trade_id in whole["trade_id"][[100, 119]])
+    hole = GapRow(0, int(whole["ts"][99]), int(whole["ts"][120]), first, last, "reconnect", "unfillable", 1)
+    server = HTTPServer(("127.0.0.1", 0), Venue)
+    server.lost = 0  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        endpoints = {day.venue: f"http://127.0.0.1:{server.server_port}"}
+        chosen = settings.model_copy(update={"endpoints": endpoints})
+        (found,) = fetch_holes(chosen, day, known, lambda _: [hole], lambda _: None).pieces()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    told = whole[100:120]
+    for k, worth in enumerate((100, 10)):
+        mine = found[found["instrument"] == k]
+        assert mine["contracts"].tolist() == [float(f"{size:.3f}") for size in told["size"]]
+        assert mine["size"].tolist() == [
+            round(worth * float(f"{size:.3f}") / price, 8) for size, price in zip(told["size"], told["price"], strict=True)
+        ]
 
 
 def test_a_host_that_is_away_is_told(recorded: House, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
