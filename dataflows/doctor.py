@@ -107,8 +107,7 @@ async def _venue(settings: Settings, name: str, seconds: float) -> list[Finding]
     watched = {*feeds} | (venue.rules.feeds & _QUOTES)  # sides are held against quotes
     heard = await asyncio.gather(*(_listen(venue, route, seconds) for route in venue.routes(instruments, watched, base)))
     found += [delivers(venue, h.route, [frame for _, frame in h.frames], h.fault, feeds) for h in heard]
-    merged = sorted((item for h in heard for item in h.frames), key=lambda item: item[0])
-    return [*found, sides(venue, instruments, [frame for _, frame in merged])]
+    return [*found, sides(venue, instruments, together(heard))]
 
 
 async def clock(rest: Rest) -> Finding:
@@ -205,6 +204,12 @@ def delivers(venue: Venue, route: Route, frames: Sequence[bytes], fault: str, fe
         names = ", ".join(f"{stream.feed} {stream.symbol}" for stream in silent[:5])
         return Finding(venue.name, check, "warning", f"{found}; silent: {names}", "listen longer (--seconds) to be sure")
     return Finding(venue.name, check, "ok", found)
+
+
+def together(heard: Sequence[_Heard]) -> list[bytes]:
+    """Return all frames in order of receipt, up to where a route of quotes falls silent: later trades met quotes unheard of."""
+    end = min((h.frames[-1][0] for h in heard if h.frames and "quotes" in h.route.feeds), default=0)
+    return [frame for at, frame in sorted((item for h in heard for item in h.frames), key=lambda item: item[0]) if at <= end]
 
 
 def sides(venue: Venue, instruments: Sequence[Instrument], frames: Sequence[bytes]) -> Finding:

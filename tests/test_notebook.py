@@ -46,7 +46,7 @@ def test_runs_headless_and_shows_prices_and_alerts(lake: Lake, sockets: Config, 
     monkeypatch.setenv("TAPEFLOW_LAKE", lake.root)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     place = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    NotebookClient(notebook, timeout=240, startup_timeout=180, resources=place, config=sockets).execute()
+    NotebookClient(notebook, timeout=600, startup_timeout=600, resources=place, config=sockets).execute()
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     assert sum("image/png" in data for data in shown) == 1
     assert any("big_trade" in data.get("text/plain", "") for data in shown)

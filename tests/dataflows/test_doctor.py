@@ -11,7 +11,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from dataflows import doctor
+from dataflows.demo.market import GENESIS_MS, Market
 from dataflows.demo.server import Exchange, exchange
+from dataflows.demo.tape import DAY_MS
 from dataflows.doctor import Finding
 from pipelines.settings import Settings, Venue
 from pipelines.tape import Decoded
@@ -109,6 +111,23 @@ def test_mirrored_sides_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Binance, "decode", mirrored)
     found = asyncio.run(examined(tmp_path, an_exchange()))
     assert found["aggressor"].state == "fault"
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_trades_after_quotes_broke_off_are_not_held_against_the_last_of_them(share: float) -> None:
+    rules, market = venue("demo"), Market(7, ("BTC-USDT",), 20.0)
+    noon, instruments = GENESIS_MS + 1000 * DAY_MS + DAY_MS // 2, [rules.guess("BTCUSDT")]
+    heard = []
+    for route, stream, ms in zip(
+        rules.routes(instruments, ("trades", "quotes"), None),
+        ("btcusdt@aggTrade", "btcusdt@bookTicker"),
+        (60_000, int(60_000 * share)),
+        strict=True,
+    ):
+        frames = [f'{{"stream":"{stream}","data":{frame.data!s}}}' for frame in market.frames(stream, noon, noon + ms)]
+        heard.append(doctor._Heard(route, [(json.loads(frame)["data"]["E"], frame.encode()) for frame in frames], ""))
+    found = doctor.sides(rules, instruments, doctor.together(heard))
+    assert found.state == "ok", found
 
 
 def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
