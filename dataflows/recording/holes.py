@@ -29,6 +29,8 @@ class Hole:
         Ranges that are still missing.
     told : bool
         Its opening was journaled.
+    came : list of (int, int)
+        What is not missing, as was seen while `last` was not known.
     """
 
     first: int
@@ -37,11 +39,14 @@ class Hole:
     since: float
     left: list[tuple[int, int]] = field(default_factory=list)
     told: bool = False
+    came: list[tuple[int, int]] = field(default_factory=list)
 
     def end(self, last: int) -> None:
         """Learn which id is the last that is missing."""
         self.last = last
         self.left = [(self.first, last)] if self.first <= last else []
+        for ids in self.came:
+            self.fill(*ids)
 
     def fill(self, first: int, last: int) -> int:
         """Take ids that came off what is missing; return how many were."""
@@ -73,11 +78,14 @@ class Tape:
         self._stray: int | None = None
         self._tail: tuple[int, float] | None = None
 
-    def see(self, first: int, last: int, now: float, *, history: bool = False) -> Hole | None:
+    def see(self, first: int, last: int, now: float, *, history: bool = False, late: bool = False) -> Hole | None:
         """Take the ids `first` to `last` of a frame; return the hole that they leave, or that they end.
 
-        What a venue sends again opens no hole: with two sockets its trades may yet come on the other.
+        What a venue sends again opens no hole: with two sockets its trades may yet come on the other. What came on a
+        connection that is lost by now, `late`, ends none: what is missing comes behind it.
         """
+        if late and self._before_the_loss(first, last):
+            return None
         if self.next_id == first:
             self.next_id = last + 1
             return None if not self.holes else self._ended(first)
@@ -111,6 +119,15 @@ class Tape:
         self.holes.append(hole)
         self.next_id = end + 1
         return hole
+
+    def _before_the_loss(self, first: int, last: int) -> bool:
+        """Take ids that came before what a lost connection misses; return False where nothing is lost, or they are behind."""
+        hole = next((hole for hole in self.holes if hole.last is None), None)
+        if hole is None or self.next_id is None or not 0 <= first - self.next_id <= STRAY:
+            return False
+        hole.came.append((first, last))
+        self.next_id = last + 1
+        return True
 
     def _jump(self, first: int, last: int, now: float) -> Hole | None:
         assert self.next_id is not None

@@ -116,12 +116,11 @@ class Mender:
         self._task: asyncio.Task[None] | None = None
 
     def see(self, sight: Sight, now: float, *, late: bool = False) -> None:
-        """Hold a trade that came, or that the venue says exists, against the gap rule; by ids it is all one if it is late."""
-        del late
+        """Hold a trade that came, `late`: by a socket that is lost, or that the venue says exists, against the gap rule."""
         if sight.first > sight.last:
             hole = self.tape.told(sight.last, now)
         else:
-            hole = self.tape.see(sight.first, sight.last, now, history=sight.history)
+            hole = self.tape.see(sight.first, sight.last, now, history=sight.history, late=late)
         if hole is not None:
             self.begin()
 

@@ -127,6 +127,37 @@ def test_where_ids_do_not_follow_each_other_the_newest_page_is_held_against_what
     assert kinds == [*(["gap_open", "repair", "gap_close"] if missed else ["gap_open", "gap_close"]), "gap_open", "gap_close"]
 
 
+def test_trades_that_are_looked_at_once_their_socket_is_lost_do_not_end_the_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are looked at when they are in the journal, which a slow disk makes late; what is missing comes behind them."""
+
+    async def scene() -> Settings:
+        async with toy_exchange("BTC") as made:
+            wanted = play(monkeypatch, Toy(), tmp_path, made)
+            async with recording(wanted) as recorder:
+                here = station(recorder)
+                (line,) = here.lines
+                number, late = line.number, list[tuple[Any, ...]]()
+                made.happen(1)
+                await until(lambda: next_id(recorder) == 2)
+                with monkeypatch.context() as slow:
+                    slow.setattr(here, "saw", lambda *came, current: late.append(came))
+                    made.happen(2)
+                    await until(lambda: any(b'"i": 2' in frame for _, frames, _ in late for frame in frames))
+                    made.happen(3, silently=True)
+                    made.cut()
+                    await until(lambda: here.menders["BTC"].tape.holes)
+                for came in late:
+                    here.saw(*came, current=line.number == number)
+                await until(lambda: here.gaps["closed"] == 1)
+        return wanted
+
+    written = Written(asyncio.run(scene()))
+    assert written.gaps() == [("gap_open", "reconnect", 2, None), ("gap_close", "repaired", 2, 3)]
+    assert ids(written) == {1, 2, 3}
+
+
 def test_first_trades_that_are_looked_at_once_their_socket_is_lost_are_followed_by_a_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,16 @@ def test_a_lost_connection_that_missed_nothing_leaves_an_empty_hole() -> None:
     assert tape.next_id == 11
 
 
+def test_what_came_on_a_lost_connection_and_is_seen_late_is_not_missing_and_ends_no_hole() -> None:
+    tape = Tape(10)
+    hole = tape.lost("reconnect", 1.0)
+    assert hole is not None
+    assert [tape.see(i, i, 1.0, late=True) for i in (10, 11, 14, 9)] == [None] * 4
+    assert (hole.first, hole.last, tape.next_id) == (10, None, 15)
+    assert see(tape, 17) == [hole]
+    assert (hole.last, hole.left, tape.holes) == (16, [(12, 13), (15, 16)], [hole])
+
+
 def test_nothing_can_be_missing_before_the_first_id() -> None:
     assert Tape().lost("reconnect", 1.0) is None
 
