@@ -65,7 +65,7 @@ def contents(folder: Path) -> dict[str, pl.DataFrame]:
 
 def finished(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
-        said, _ = process.communicate(timeout=180)
+        said, _ = process.communicate(timeout=400)
         assert process.returncode == 0, said.decode()
 
 

@@ -25,7 +25,7 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 150.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -91,7 +91,7 @@ class House:
             self.start("record")
             self.start("run")
         try:
-            wait_for(lambda: self.rows("trades") > 0, "trades in the lake")
+            wait_for(lambda: self.rows("trades") > 0, "trades in the lake", 500)  # a minute, and the flow's start
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *(f"{n}: {self.said(n)}" for n in self.processes)])) from None
 
@@ -125,7 +125,7 @@ class House:
         process.kill()
         process.wait(30)
 
-    def stop(self, name: str, seconds: float = 150.0) -> None:
+    def stop(self, name: str, seconds: float = 300.0) -> None:
         """Stop with SIGTERM; it must end with status 0."""
         process = self.processes[name]
         process.send_signal(signal.SIGTERM)

@@ -48,6 +48,7 @@ def test_an_edited_file_of_rules_reaches_the_running_flow_and_fires(house: House
     wait_for(lambda: fired(house).height > 0, "the rule that was added fires")
     assert set(fired(house)["detector"]) == {"rises"}
     assert set(fired(house)["severity"]) == {2}
+    wait_for(lambda: len(notes(house)) == 2, "the lake has the rules that were added")  # by the minute; alerts every epoch
     assert ["rises" in note for note in notes(house)] == [False, True]
 
     rules.write_text(WRONG)

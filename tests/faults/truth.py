@@ -44,6 +44,13 @@ def assert_nothing_lost_nothing_doubled(house: House) -> None:
         assert ours["size"].to_list() == (truth.size / 10**listing.size_decimals).tolist()
 
 
+def missing(house: House) -> int:
+    """Return how many trades the lake lacks between its first and its last: it takes trades in by the minute, late ones too."""
+    ids = pl.col("trade_id")
+    counts = house.lake.table("trades").group_by("symbol").agg((ids.max() - ids.min() + 1 - ids.n_unique()).alias("missing"))
+    return int(counts.collect()["missing"].sum())
+
+
 def assert_equal_to_an_uninterrupted_run(house: House, elsewhere: Path) -> None:
     """A flow that reads the same journal in one go makes the same tables."""
     other = House(elsewhere, 1.0)
