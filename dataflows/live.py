@@ -117,9 +117,10 @@ def check(settings: Settings) -> Path:
     Raises
     ------
     RecoveryError
-        If it is missing though the lake has rows of this shard, or cannot be read.
+        If it is missing though the lake has rows of this shard, cannot be read, or is of another version of tapeflow.
     """
     store = settings.recovery_dir / "store"
+    version = store / "version"
     files = sorted(store.glob("*.sqlite3"))
     if not rebuild_mark(settings.recovery_dir).ready:
         raise RecoveryError(_remedy(settings, "a rebuild was interrupted before the old rows were taken out"))
@@ -129,11 +130,14 @@ def check(settings: Settings) -> Path:
                 _remedy(settings, f"there is no recovery store at {store}, but shard {settings.shard} has written")
             )
         store.mkdir(parents=True, exist_ok=True)
+        version.write_text(str(VERSION))
         init_db_dir(store, 1)
         return store
     for file in files:
         if subprocess.run([sys.executable, "-c", _CHECK, str(file)], capture_output=True, check=False).returncode:
             raise RecoveryError(_remedy(settings, f"the recovery store {file} cannot be read"))
+    if not version.exists() or version.read_text() != str(VERSION):
+        raise RecoveryError(_remedy(settings, f"the recovery store at {store} is of another version of tapeflow"))
     return store
 
 

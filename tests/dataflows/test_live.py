@@ -132,7 +132,7 @@ def test_stopped_at_any_segment_it_goes_on_to_the_same_lake(flow: Flow, tmp_path
     assert_same(flow.contents(), bit_by_bit.contents())
 
 
-@pytest.mark.parametrize("damage", ["missing", "unreadable", "older"])
+@pytest.mark.parametrize("damage", ["missing", "unreadable", "older", "of another version"])
 def test_a_bad_recovery_store_is_refused_and_rebuild_mends_it(flow: Flow, tmp_path: Path, damage: str) -> None:
     held = max(flow.journal.glob("*.tfj"))
     held.rename(tmp_path / held.name)
@@ -141,7 +141,10 @@ def test_a_bad_recovery_store_is_refused_and_rebuild_mends_it(flow: Flow, tmp_pa
     (tmp_path / held.name).rename(held)
     flow.run()
     right = flow.contents()
-    shutil.rmtree(flow.store)
+    if damage == "of another version":
+        (flow.store / "version").write_text("5")
+    else:
+        shutil.rmtree(flow.store)
     if damage == "older":
         shutil.copytree(tmp_path / "older", flow.store)
     if damage == "unreadable":
