@@ -17,9 +17,10 @@ from pipelines.briefs.misnaming import misnamed, unnamed
 from pipelines.briefs.naming import Instrument, Names
 from pipelines.briefs.number_words import is_number
 from pipelines.briefs.numbers import numbers
+from pipelines.briefs.phrases import is_phrase
 from pipelines.briefs.places import places
 from pipelines.briefs.sheet import Sheet
-from pipelines.briefs.tenses import as_of, beginnings, dates, spans, windows
+from pipelines.briefs.tenses import as_of, beginnings, dates, is_earlier, spans, windows
 from pipelines.briefs.vocabulary import HIGH, LEVELS, LOW, NEGATIONS, REFUSED, STATES, UNITS, WORDS
 from pipelines.briefs.words import PLACEHOLDER, insert, shown
 
@@ -182,7 +183,8 @@ def _owner(token: Token) -> frozenset[Instrument] | None:
 
 def _units(tokens: Sequence[Token], grounds: Grounds) -> Iterator[str]:
     """A fact is shown with its unit, so that none may stand beside it."""
-    for before, token in zip([None, *tokens], tokens, strict=False):
+    counted_on = [t for b, t in zip([None, *tokens], tokens, strict=False) if not (b and is_earlier(b, t))]
+    for before, token in zip([None, *counted_on], counted_on, strict=False):
         if before and before.fact and token.kind is Kind.WORD and token.text.lower() in UNITS:
             counted = before.fact.unit is Unit.COUNT and token.text.lower() in grounds.about(before.fact)
             if not counted:
@@ -214,7 +216,7 @@ def _words(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
             yield f"{token.text!r}: what is not so is said in a sheet's own words only"
         elif word in grounds.values and word not in LEVELS:
             yield f"{token.text!r} is the value of a fact: name the fact"
-        elif word not in NEGATIONS and not _is_known(word, about, grounds):
+        elif word not in NEGATIONS and not _is_known(word, about, grounds) and not is_phrase(sentence, i):
             yield f"the word {token.text!r} is not in the vocabulary of briefs"
         elif word in HIGH | LOW and not _is_confidence(sentence, i) and not _is_extreme(word, named) and word not in about:
             yield f"{token.text!r}: no percentile shows it"
@@ -229,7 +231,7 @@ def _is_unavailable(sentence: Sequence[Token], at: int) -> bool:
 
 def _is_known(word: str, about: frozenset[str], grounds: Grounds) -> bool:
     known = WORDS | about | grounds.venues
-    return word in known or all(part in known for part in re.split("[-_]", word.removesuffix("'s")))
+    return word in known or f"{word}s" in about or all(part in known for part in re.split("[-_]", word.removesuffix("'s")))
 
 
 def _is_extreme(word: str, named: Sequence[Fact]) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipelines.briefs.fact import Fact, Unit
 from pipelines.briefs.grounds import Kind, Token
 from pipelines.briefs.misnaming import comparable
-from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, UP
+from pipelines.briefs.vocabulary import COMPARATIVES, COMPARED, DOWN, FLAT, SIGNS, SPANS, UP
 from pipelines.briefs.words import shown_value
 
 _NOUNS: Final = frozenset(["end", "ends", "bound", "bounds", "edge", "edges", "limit", "limits", "band", "half"])
+_BESIDE: Final = frozenset(("at", "of", "is", "the", "a", "in", "over", "for", "last", "past", "within", *SPANS))
+"""Words that may stand between a word for a sign and its fact, beside those of the fact's label."""
 _REACH: Final = 3
 """Words that may stand between `from` or `to` and its fact."""
 
@@ -26,6 +29,8 @@ def directions(sentence: Sequence[Token]) -> Iterator[str]:
         by = sentence[i + 1].fact if word == "by" and i + 1 < len(sentence) else None
         if by and not by.signed and by.unit is not Unit.TIME:
             yield f"'by': {by.id} is no change"
+        if word in SIGNS and not _has_sign(sentence, i):
+            yield f"{token.text!r}: no signed fact beside it shows it"
         if word == "between" and not _lies_between(sentence, i):
             yield f"{token.text!r}: no three facts show it"
         elif word in COMPARED or (word in COMPARATIVES and "than" in (_word(sentence, i + 1), _word(sentence, i + 2))):
@@ -84,6 +89,18 @@ def _moves(sentence: Sequence[Token], at: int, sign: int) -> bool:
         value = shown_value(near[0])
         found.append((value > 0) - (value < 0) if value is not None and near[0].signed else None)
     return bool(found) and all(one == sign for one in found)
+
+
+def _has_sign(sentence: Sequence[Token], at: int) -> bool:
+    """Whether a fact stands beside it, with none but its own name between, that is signed and shown so."""
+    sign = SIGNS[_word(sentence, at)]
+    for side in (sentence[at + 1 :], sentence[:at][::-1]):
+        between = list(itertools.takewhile(lambda token: token.kind is Kind.WORD, side))
+        fact = side[len(between)].fact if len(between) < len(side) else None
+        value = shown_value(fact) if fact and fact.signed else None
+        if fact and value is not None and {token.text.lower() for token in between} <= _BESIDE | set(fact.label.lower().split()):
+            return value * sign > 0
+    return False
 
 
 def _arrows(sentence: Sequence[Token]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -53,6 +54,8 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
         if fact is None or _is_setting(fact):
             continue
         own, around = content(fact.label), _around(sentence, i)
+        if detector := _of_other_alerts(sentence, i, grounds):
+            yield f"{token.text} is {fact.label}, not of {detector}"
         behind = _text(_until_mark(sentence[i + 1 :]))
         if not kinds(behind) & kinds(fact.label) and not stems(behind) & own:
             before = _TRADED_AT.sub("price at", _text(sentence[:i]))
@@ -72,6 +75,24 @@ def misnamed(sentence: Sequence[Token], grounds: Grounds) -> Iterator[str]:
             if alike and less and less < own and not (own - less) & around:
                 yield f"{token.text} is {fact.label}, not {other.label}"
                 break
+
+
+def _of_other_alerts(sentence: Sequence[Token], at: int, grounds: Grounds) -> str | None:
+    """Return the detector that is named beside a fact and is not its own, as in two cascade_proxy alerts."""
+    fact, alert = sentence[at].fact, "alert"
+    if fact is None:
+        return None
+    own = content(fact.label)
+    counts = [content(one.label) for one in grounds.facts.values() if one.unit is Unit.COUNT and alert in content(one.label)]
+    right_before = stems(_text(sentence[max(0, at - 1) : at]))
+    if right_before and any(right_before == count - {alert} for count in counts) and not right_before <= own:
+        return " ".join(sorted(right_before))
+    if fact.unit is not Unit.COUNT or alert not in own:
+        return None
+    before = itertools.takewhile(lambda token: token.kind is Kind.WORD or token.text == ":", sentence[:at][::-1])
+    near = stems(_text(_until_mark(sentence[at + 1 :])))
+    others = near & (frozenset().union(*counts) - own)
+    return " ".join(sorted(others)) if others and not (own - {alert}) & (near | stems(_text([*before]))) else None
 
 
 def unnamed(tokens: Sequence[Token]) -> Iterator[str]:

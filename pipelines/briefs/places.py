@@ -14,10 +14,12 @@ _OVER: Final = frozenset(("over", "within", "during", "last", "past"))
 _WINDOW: Final = _OVER | {"in", "for"}
 COUNTED: Final = frozenset(
     {
-        *("values", "samples", "buckets", "rows", "cases", "trades", "holes", "gaps", "alerts", "quotes", "orders"),
+        *("values", "samples", "buckets", "rows", "cases", "trades", "holes", "gaps", "alerts", "alert", "quotes", "orders"),
         *("instruments", "venues", "minutes", "hours", "days"),
     }
 )
+_NAMED: Final = frozenset(("trades", "holes", "alerts", "alert", "quotes", "orders", "instruments", "venues"))
+"""Of those, the ones that a fact's label has where it counts them."""
 _LINKS: Final = frozenset(
     {
         *("of", "in", "at", "on", "is", "are", "was", "were", "and", "or", "with", "over", "to", "from", "by", "for", "as"),
@@ -26,6 +28,9 @@ _LINKS: Final = frozenset(
 )
 _OF_STATES: Final = frozenset(("was", "now", "to", "than", "above", "below"))
 _CHANGE: Final = frozenset(("change", "changes", "changed", "return", "returns", "by"))
+_MOVED: Final = frozenset(("moved", "moves", "move", "changed", "changes"))
+_TRADED: Final = frozenset(("trade", "trades", "traded"))
+_OF: Final = frozenset(("of", "of the", "of the last", "of its", "of its last"))
 _PART: Final = frozenset((Unit.PERCENTILE, Unit.COUNT, Unit.SHARE))
 _TIMES: Final = frozenset((Unit.SECONDS, Unit.COUNT))
 
@@ -53,7 +58,7 @@ def _place(tokens: Sequence[Token], at: int) -> _Place:
     next_fact = tokens[end].fact if end < len(tokens) else None
     begin = at - 1 - len(before)
     last_fact = tokens[begin].fact if begin >= 0 else None
-    return _Place(before, behind, next_fact if behind == ["of"] else None, last_fact if before == ["at"] else None)
+    return _Place(before, behind, next_fact if " ".join(behind) in _OF else None, last_fact if before == ["at"] else None)
 
 
 def _wrong(fact: Fact, place: _Place) -> str | None:
@@ -77,7 +82,11 @@ def _wrong(fact: Fact, place: _Place) -> str | None:
     noun = next((word for word in behind[:2] if word in COUNTED), None)
     if noun and fact.unit is not Unit.COUNT and not set(behind[: behind.index(noun)]) & _LINKS:
         return f"is no number of {noun}"
-    if whole and (fact.unit not in _PART if whole.unit is Unit.COUNT else fact.unit is Unit.PERCENTILE):
+    if noun in _NAMED and not set(behind[: behind.index(noun)]) & _LINKS and not stems(noun) <= stems(fact.label):
+        return f"is no number of {noun}"
+    if last == "at" and before[-2:-1] and before[-2] in _TRADED and fact.unit is not Unit.PRICE:
+        return f"is no price, as '{before[-2]} at' needs"
+    if whole and (fact.unit not in _PART or fact.signed if whole.unit is Unit.COUNT else fact.unit is Unit.PERCENTILE):
         return f"is no part of {whole.id}"
     if behind[:1] == ["of"] and "history" in behind[1:4] and fact.unit is not Unit.PERCENTILE:
         return "is no percentile of a history"
@@ -87,6 +96,8 @@ def _wrong(fact: Fact, place: _Place) -> str | None:
 def _changed(fact: Fact, before: Sequence[str], behind: Sequence[str]) -> str | None:
     """Return why a level cannot be a change or return, and a change no level."""
     near = set(before[-3:])
+    if before and before[-1] in _MOVED and not fact.signed:
+        return "is no change"
     if near & {"rate", "share"} and fact.unit is Unit.COUNT:
         return "is a count, no rate"
     if near & {"change", "return", "returns"} and not near & _LINKS - {"of", "is", "by"} and not fact.signed:

@@ -90,6 +90,11 @@ def beginnings(tokens: Sequence[Token]) -> Iterator[str]:
             yield f"{token.text} is not when the time that the fact covers began"
 
 
+def is_earlier(count: Token, word: Token) -> bool:
+    """Whether a word stands between a count and what it counts, as in 1,500 earlier minutes."""
+    return count.fact is not None and count.fact.unit is Unit.COUNT and word.text.lower() == "earlier"
+
+
 def covered(fact: Fact) -> int | None:
     """Return the seconds that a fact's span says; None if it says none."""
     of_history = fact.unit is Unit.PERCENTILE or (fact.unit is Unit.COUNT and "percentile" in fact.label)
@@ -115,7 +120,8 @@ def _window(tokens: Sequence[Token], at: int) -> int | None:
     """Return the seconds of a time over which something is said to be."""
     token = tokens[at]
     if token.kind is Kind.WORD and token.text.lower() in SPANS:
-        before = tokens[at - 1].fact if at else None
+        back = at - 2 if at > 1 and is_earlier(tokens[at - 2], tokens[at - 1]) else at - 1
+        before = tokens[back].fact if at else None
         return None if before and before.unit is Unit.COUNT else SPANS[token.text.lower()]
     fact = token.fact
     if fact is None or fact.unit is not Unit.SECONDS or not isinstance(fact.value, int | float):
@@ -141,6 +147,9 @@ def _is_past(sentence: Sequence[Token], at: int, words: frozenset[str] = PAST | 
     for i, word in enumerate(before):
         if word in COMPARATIVES or word in COMPARED or word == "than":
             return bool(set(before[:i]) & words)
+        fact = sentence[at].fact
+        if word == "been" and before[i + 1 : i + 2] in (["has"], ["have"]) and fact and fact.unit is Unit.WORD:
+            return False
         if word in words:
             return before[i : i + 4] != ["brief", "last", "the", "since"]
         if word in PRESENT or word == "to":

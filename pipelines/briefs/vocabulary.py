@@ -10,13 +10,14 @@ from typing import Final
 _FUNCTION: Final = (
     "a an the this that these those its it their they there of in on at to from by with and or but while whereas as "
     "for over under above below during into out against than which where when if also whose between per is are was "
-    "were be been has have had does do did being so then here other"
+    "were be been has have had does do did being so then here other meanwhile additionally"
 )
 _VERBS: Final = (
     "stand stands stood show shows showed shown read reads come comes came go goes went gone lie lies lay sit sits "
     "sat trade trades traded print prints printed measure measures measured recorded observe observed report reports "
     "reported change changes changed seen rank ranks ranked compare compares compared differ differs differed move "
-    "moves moved count counts counted note noted known"
+    "moves moved count counts counted note noted known "
+    "standing sitting ranking reading showing measuring"
 )
 _TERMS: Final = (
     "price prices return returns spread spreads volume volumes vpin volatility imbalance flow level levels percentile "
@@ -82,6 +83,8 @@ COMPARED: Final = {
     **dict.fromkeys(("above", "exceeds", "exceed", "exceeded", "exceeding", "beyond"), 1),
     **dict.fromkeys(("below", "under", "beneath"), -1),
 }
+SIGNS: Final = {"positive": 1, "negative": -1}
+"""Words for the sign of a fact that has one."""
 HIGH: Final = frozenset(("high", "elevated"))
 LOW: Final = frozenset(("low", "depressed"))
 LEVELS: Final = frozenset(("low", "medium", "high"))
@@ -101,8 +104,11 @@ WORDS: Final = (
     frozenset((*_FUNCTION.split(), *_VERBS.split(), *_TERMS.split(), *_TIME.split(), *COMPARED, *SPANS))
     | (UP | DOWN | FLAT)
     | (HIGH | LOW | LEVELS)
+    | frozenset(SIGNS)
 )
-PLAIN: Final = frozenset((*_FUNCTION.split(), *_VERBS.split(), *_TIME.split(), "change")) | UP | DOWN | FLAT | HIGH | LOW | LEVELS
+PLAIN: Final = (
+    frozenset((*_FUNCTION.split(), *_VERBS.split(), *_TIME.split(), "change", *SIGNS)) | UP | DOWN | FLAT | HIGH | LOW | LEVELS
+)
 """Words that name no measure, wherever they stand."""
 STATES: Final = frozenset(("current", "fresh", "live", "complete", "whole", "stale", "degraded", "late", "sufficient"))
 """What data may be said to be."""
