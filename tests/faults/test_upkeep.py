@@ -73,7 +73,7 @@ class Reader(threading.Thread):
 
 
 def kill_and_read(what: str, lake: Lake, count: int, kills: int, check: Callable[[Seen], str]) -> None:
-    """Begin, kill at a random moment, begin again; in the end let it end."""
+    """Begin, kill at a random moment, begin again; in the end let it end: however late a kill comes, it is only so far."""
     draw = random.Random(what)
     command = [sys.executable, "-m", "tests.faults.tidier", what, lake.root, str(count)]
     reader = Reader(lake.root, check)
@@ -81,8 +81,11 @@ def kill_and_read(what: str, lake: Lake, count: int, kills: int, check: Callable
     killed = 0
     try:
         while killed < kills:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert process.stdin is not None
             assert process.stdout is not None
+            process.stdin.write(b"\n" * ((killed + 1) * (count // kills)))
+            process.stdin.flush()
             assert process.stdout.readline() == b"begun\n"
             time.sleep(draw.uniform(0, 0.6))
             if process.poll() is not None:  # it was quicker
@@ -90,7 +93,7 @@ def kill_and_read(what: str, lake: Lake, count: int, kills: int, check: Callable
             process.kill()
             process.wait(30)
             killed += 1
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True, timeout=500)
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=500)
     finally:
         reader.over.set()
         reader.join(60)

@@ -1,4 +1,4 @@
-"""A process to be killed: compacts a lake that it also adds to, or lets one date after the other go."""
+"""A process to be killed: compacts a lake that it also adds to, or lets one date after the other go, a line of input each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def compact(lake: Lake, end: int) -> None:
     sys.stdout.flush()
     app = f"{WRITER}/quotes"
     last = lake.version("quotes", app)
-    for number in range(0 if last is None else last + 1, end):
+    for number in range(end):
+        sys.stdin.readline()
+        if last is not None and number <= last:
+            continue
         first = number * ROWS
         made = rows(QUOTES, ROWS, seq=list(range(first, first + ROWS)))
         lake.commit("quotes", app, number, lake.stage("quotes", made, f"{WRITER}-{number:08d}", {}))
@@ -42,6 +45,7 @@ def retain(lake: Lake, dates: int) -> None:
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     for shift in range(1, dates + 1):
+        sys.stdin.readline()
         remove(lake, Needs({}, {}), {"quotes": 1}, DAY + dt.timedelta(shift + 1))
         upkeep.vacuum(lake, "quotes")
 
