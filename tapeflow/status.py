@@ -178,7 +178,7 @@ def gather(settings: Settings, now: float, *, lake: bool = True) -> Status:
         at=_moment(now),
         data=str(settings.data),
         lake=settings.lake_root,
-        processes=_processes(up, {"recorder": recorder, "flow": flow, "sender": sender}, now),
+        processes=_processes(up, {"recorder": recorder, "flow": _heard(flow, settings.journal_dir, now), "sender": sender}, now),
         feeds=[_feed(venue, settings.venues[venue].symbols, recorder, told) for venue in settings.venues],
         gaps=[*stored.gaps, *_noticed(recorder, clock, stored.gaps)],
         trades=told.get("rows", {}).get("trades"),
@@ -202,6 +202,12 @@ def _read(path: Path, now: float) -> _File:
         return _File(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), now - path.stat().st_mtime)
     except (OSError, msgspec.DecodeError):
         return _File({}, math.inf)
+
+
+def _heard(flow: _File, journal: Path, now: float) -> _File:
+    """Return what the flow said, as of now if the journal has had nothing for it to read and tell of since."""
+    due = now - flow.age + STALE_S
+    return flow if any(size and at > due for at, size in _stats(journal.glob("*.tfj"))) else flow._replace(age=0.0)
 
 
 def _processes(up: _File, own: dict[str, _File], now: float) -> list[Process]:

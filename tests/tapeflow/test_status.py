@@ -60,6 +60,13 @@ class House:
         path.write_text(json.dumps(content))
         os.utime(path, (self.now - age, self.now - age))
 
+    def journal(self, age: float = 0.0) -> None:
+        """Let the recorder have written last so long ago."""
+        path = self.settings.journal_dir / "seg-0000000001.tfj"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(1000))
+        os.utime(path, (self.now - age, self.now - age))
+
     def gather(self) -> Status:
         for name in ("up", "recorder", "flow"):
             if not (self.settings.data / "status" / f"{name}.json").exists():
@@ -125,8 +132,24 @@ def test_a_process_that_is_down(house: House, child: dict[str, Any], fault: str)
 
 
 def test_a_process_that_hangs(house: House) -> None:
+    house.journal()
     house.write("flow", house.flow, age=31)
     assert faults(house.gather()) == [f"flow is hung (process {os.getpid()})"]
+
+
+@pytest.mark.parametrize("age", [40.0, 12.0])
+def test_a_flow_that_has_nothing_to_read_does_not_hang(house: House, age: float) -> None:
+    house.journal(age)
+    house.write("flow", house.flow, age=40)
+    assert faults(house.gather()) == []
+
+
+def test_a_flow_whose_journal_is_empty_yet_does_not_hang(house: House) -> None:
+    for name in ("up", "recorder"):
+        house.write(name, getattr(house, name))
+    house.journal()
+    (house.settings.journal_dir / "seg-0000000001.tfj").write_bytes(b"")
+    assert faults(gather(house.settings, house.now)) == []
 
 
 def test_a_process_that_has_just_been_started_does_not_hang_yet(house: House) -> None:
@@ -154,6 +177,7 @@ def test_recorder_and_flow_may_run_without_supervisor(house: House) -> None:
 
 
 def test_a_damaged_file_counts_as_none(house: House) -> None:
+    house.journal()
     house.write("flow", house.flow)
     (house.settings.data / "status" / "flow.json").write_text('{"pid": 1')
     assert faults(house.gather()) == [f"flow is hung (process {os.getpid()})"]
@@ -443,6 +467,7 @@ def test_the_command_exits_with_1_when_something_is_wrong(
     monkeypatch.setattr("tapeflow.commands.operate.time.time", lambda: house.now)
     house.gather()
     assert main(["status", "--json"]) == 0
+    house.journal()
     house.write("flow", house.flow, age=31)
     assert main(["status", "--json"]) == 1
     assert "flow is hung" in capsys.readouterr().out
