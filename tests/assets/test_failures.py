@@ -67,7 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[SlackServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackServer]:
+    monkeypatch.setattr("assets.slack.TIMEOUT_S", 200)  # a busy machine may take longer than ours is given
     made = SlackServer()
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
