@@ -24,7 +24,7 @@ class Messages(msgspec.Struct):
 
     `way` is bot, webhook or none; `pending` counts posts (a message, each reply, a chart) that wait and `oldest_s` is how
     long the first of them has; `sent`, `given_up` and `no_channel` count messages of this day in the time zone of the
-    settings. `fault` is why posts wait, `alerts_fault` why alerts are not told.
+    settings. `missing` is what a token that is set lacks, `fault` why posts wait, `alerts_fault` why alerts are not told.
     """
 
     way: str = "none"
@@ -33,6 +33,7 @@ class Messages(msgspec.Struct):
     sent: int = 0
     given_up: int = 0
     no_channel: int = 0
+    missing: str | None = None
     fault: str | None = None
     alerts_fault: str | None = None
 
@@ -53,7 +54,7 @@ def line(messages: Messages) -> str:
         (messages.given_up, "given up today"),
         (messages.pending, "posts wait"),
     )
-    way = f"messages {WAYS.get(messages.way, messages.way)}"
+    way = f"messages {f'not to Slack: {messages.missing}' if messages.missing else WAYS.get(messages.way, messages.way)}"
     return " · ".join([way, *(f"{n:,} {what}" for n, what in counts if n), *([messages.fault] if messages.fault else [])])
 
 

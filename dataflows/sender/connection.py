@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dataflows.sender.outcome import Later, Refused
+    from pipelines.briefs.outbox import Outbox
     from pipelines.settings import Settings
 
 OFF = "no token or webhook: set SLACK_BOT_TOKEN and SLACK_CHANNEL, or SLACK_WEBHOOK_URL, in the environment or .env"
@@ -45,10 +46,25 @@ def connect(settings: Settings, known: Mapping[str, str]) -> Bot | Webhook | Non
     return Webhook(url) if url else None
 
 
+def missing() -> str | None:
+    """Return what a token lacks where there is one and no way to Slack all the same."""
+    return NO_CHANNEL if secret("SLACK_BOT_TOKEN") else None
+
+
+def held(outbox: Outbox) -> Iterator[Line]:
+    """Say how many messages are not at Slack, and why."""
+    for why, count in outbox.waiting():
+        yield Line(f"{count} {'post waits' if count == 1 else 'posts wait'} to be sent: {why}")
+    told = outbox.counts(0).no_channel
+    if told:
+        messages = "message was" if told == 1 else "messages were"
+        yield Line(f"{told} {messages} told in the terminal in the last 30 days, without a way to Slack, and not sent later")
+
+
 def tried(client: Bot | Webhook | None) -> Iterator[Line]:
     """Post one message to each channel and say how that went."""
     if client is None:
-        yield Line(NO_CHANNEL if secret("SLACK_BOT_TOKEN") else OFF, ok=False)
+        yield Line(missing() or OFF, ok=False)
     elif isinstance(client, Webhook):
         outcome = client.post(blocks.head(TEXT, ""))
         yield Line(f"webhook: {_said(outcome)}", isinstance(outcome, Sent))

@@ -32,6 +32,8 @@ RECONNECT_US = 60 * SECOND_US
 LONGEST_BACKOFF_S = 60.0
 GIVEN_UP_US = 86_400 * SECOND_US
 """A message that could not be sent for so long is of no use any more."""
+LATE_US = 600 * SECOND_US
+"""A message that waited so long says so: a person may take it for something of now."""
 UNASKABLE = ("missing_scope", "not_in_channel", "channel_not_found", "no_permission", "not_allowed_token_type")
 """The bot may post but not read: what became of a request cannot be known."""
 NO_WAY = "no token or webhook"
@@ -97,7 +99,7 @@ class Delivery:
             return
         replies = [] if part.number else self._outbox.replies(part.message)
         repeat = part.repeat or part.state == "sending"
-        bodies = blocks.whole(part.text, [one.text for one in replies], _note(part, repeat=repeat))
+        bodies = blocks.whole(part.text, [one.text for one in replies], _note(part, self._clock(), repeat=repeat))
         self._outbox.sending(part, CHANNEL, None, repeat=repeat)
         for body in bodies:
             outcome = client.post(body)
@@ -163,7 +165,7 @@ class Delivery:
     def _post(self, client: Bot, part: Part, channel: str, thread: str | None) -> Outcome:
         if part.kind == "chart":
             return client.upload(channel, thread or "", _name(part), part.text, self._outbox.image(part))
-        note = _note(part, repeat=part.repeat)
+        note = _note(part, self._clock(), repeat=part.repeat)
         body = blocks.reply(part.text, note if part.repeat else "") if part.number else blocks.head(part.text, note)
         return client.post(channel, thread, part.id, body)
 
@@ -211,13 +213,15 @@ def _name(part: Part) -> str:
     return f"{part.id}.png" if part.kind == "chart" else part.id
 
 
-def _note(part: Part, *, repeat: bool) -> str:
+def _note(part: Part, now: int, *, repeat: bool) -> str:
     """Return what stands in small letters below a message."""
     made = dt.datetime.fromtimestamp(part.made_us / SECOND_US, dt.UTC)
+    hours, minutes = divmod((now - part.put_us) // (60 * SECOND_US), 60)
     said = (
         f"{made:%Y-%m-%d %H:%M:%S} UTC" if part.made_us else "",
         f"severity {part.severity}" if part.severity else "",
         f"id {part.message[:12]}",
+        f"late: waited {hours} h {minutes} min to be sent" if now - part.put_us >= LATE_US else "",
         "may be a repeat: the first try had no answer" if repeat else "",
     )
     return " · ".join(text for text in said if text)

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from dataflows.sender.bot import Bot
-from dataflows.sender.connection import connect
+from dataflows.sender.connection import connect, missing
 from dataflows.sender.delivery import Delivery
 from dataflows.sender.new_alerts import NewAlerts
 from dataflows.sender.webhook import Webhook
@@ -185,6 +185,7 @@ class Sender:
             "sent": counts.sent,
             "given_up": counts.given_up,
             "no_channel": counts.no_channel,
+            "missing": missing() if self.delivery.client is None else None,
             "fault": self.delivery.fault,
             "alerts_fault": self._fault,
         }

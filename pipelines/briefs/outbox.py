@@ -231,6 +231,12 @@ class Outbox:
         )
         return Counts(waiting, oldest, done.get("sent", 0), done.get("given up", 0), done.get("no channel", 0))
 
+    def waiting(self) -> list[tuple[str, int]]:
+        """Return why parts are still to be sent, and how many; most first."""
+        return self._db.execute(
+            f"SELECT coalesce(why, 'not tried yet'), count(*) FROM parts WHERE state IN {_OPEN} GROUP BY 1 ORDER BY 2 DESC, 1"
+        ).fetchall()
+
     def heads_without_channel(self, after: int) -> list[tuple[int, str]]:
         """Return number and text of the messages put behind number `after` that had no channel, for the terminal."""
         return self._db.execute(

@@ -26,14 +26,20 @@ def send(demo: DemoOption = False) -> None:
 
 @app.command("test")
 def trial(demo: DemoOption = False) -> None:
-    """Send one message to each channel and say how that went; exit status 1 where one did not get there.
+    """Send one message to each channel, say how that went and what waits; exit status 1 where one did not get there.
 
     Example: tapeflow slack test
     """
-    from dataflows.sender.connection import connect, tried
+    from dataflows.sender.connection import connect, held, tried
+    from pipelines.briefs.outbox import Outbox, place
 
-    lines = []
-    for line in tried(connect(settings(demo=demo), {})):
+    chosen, lines = settings(demo=demo), []
+    for line in tried(connect(chosen, {})):
         print(line.text)
         lines.append(line)
+    if place(chosen).exists():
+        outbox = Outbox(place(chosen))
+        for line in held(outbox):
+            print(line.text)
+        outbox.close()
     raise typer.Exit(0 if all(line.ok for line in lines) else 1)

@@ -36,6 +36,10 @@ def test_what_the_sender_tells() -> None:
             {"way": "none", "sent": 0, "no_channel": 3},
             "messages no Slack token or webhook: told in the terminal and kept in the lake · 3 told today",
         ),
+        (
+            {"way": "none", "sent": 0, "no_channel": 3, "missing": "no channel is set"},
+            "messages not to Slack: no channel is set · 3 told today",
+        ),
     ],
 )
 def test_one_line(other: dict[str, Any], said: str) -> None:

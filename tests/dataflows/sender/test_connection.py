@@ -10,6 +10,8 @@ import pytest
 from dataflows.sender.bot import Bot
 from dataflows.sender.connection import NO_CHANNEL, OFF, connect, tried
 from dataflows.sender.webhook import Webhook
+from pipelines.briefs.message import Message
+from pipelines.briefs.outbox import Outbox, place
 from pipelines.settings import Settings
 from tapeflow.cli import main
 from tests.slack_blocks import shown
@@ -67,6 +69,28 @@ def test_a_trial_by_bot_token(server: SlackServer, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-other")
     assert main(["slack", "test"]) == 1
     assert capsys.readouterr().out == "bot token: not sent: invalid_auth\n"
+
+
+def test_a_trial_tells_what_waits_and_what_was_told_in_the_terminal(
+    server: SlackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAPEFLOW_DATA", str(tmp_path))
+    monkeypatch.setenv("TAPEFLOW_BRIEFS__SLACK__API", server.api)
+    monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+    monkeypatch.setenv("SLACK_CHANNEL", "#desk")
+    outbox = Outbox(place(Settings(data=tmp_path)))
+    for name in ("told", "waits", "new"):
+        outbox.put(Message(id=name, head=name))
+    told, waits, _ = outbox.ready()
+    outbox.end(told, "no channel", "no token or webhook")
+    outbox.later(waits, 0, "channel_not_found", unknown=False)
+    outbox.close()
+    assert main(["slack", "test"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "1 post waits to be sent: channel_not_found",
+        "1 post waits to be sent: not tried yet",
+        "1 message was told in the terminal in the last 30 days, without a way to Slack, and not sent later",
+    ]
 
 
 def test_a_trial_by_webhook_and_by_nothing(server: SlackServer) -> None:

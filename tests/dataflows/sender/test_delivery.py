@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -332,6 +333,20 @@ def test_what_cannot_be_sent_for_a_day_is_given_up(desk: Desk) -> None:
     desk.deliver()
     assert desk.outbox.counts(0).given_up == 1
     assert desk.delivery.fault == "message a given up: not sent within a day: HTTP 500; is tried again"
+
+
+@pytest.mark.parametrize("by", ["bot", "webhook"])
+def test_a_message_that_waited_says_that_it_is_late(desk: Desk, by: str) -> None:
+    desk.webhook = f"{desk.server.url}{HOOK}" if by == "webhook" else None
+    desk.restarted()
+    desk.put("early")
+    desk.deliver()
+    desk.put("late")
+    desk.clock.ahead += (3 * 60 + 5) * 60_000_000
+    desk.deliver()
+    early, late = [shown(post).split("\n")[-1] for post in desk.space.posts]
+    assert early == "id early"
+    assert re.fullmatch(r"id late · late: waited 3 h \d+ min to be sent", late)
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

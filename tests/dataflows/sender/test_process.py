@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataflows.sender import process
+from dataflows.sender.connection import NO_CHANNEL
 from dataflows.sender.process import Sender
 from pipelines.briefs.message import Message
 from pipelines.briefs.outbox import Outbox, place
@@ -100,6 +101,7 @@ def test_a_row_becomes_a_message_once_through_restarts(settings: Settings, serve
         "sent": 3,
         "given_up": 0,
         "no_channel": 0,
+        "missing": None,
         "fault": None,
         "alerts_fault": None,
     }
@@ -139,6 +141,15 @@ def test_a_lake_that_comes_later_is_found(settings: Settings, server: SlackServe
     alert(other, "a")
     until(sender, lambda: len(server.space.posts) == 1)
     sender.close()
+
+
+def test_a_token_without_a_channel_is_told_in_the_status(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLACK_CHANNEL")
+    for token, said in ((TOKEN, NO_CHANNEL), ("", None)):
+        monkeypatch.setenv("SLACK_BOT_TOKEN", token)
+        Sender(settings, Plain).close()
+        told = json.loads((settings.data / "status" / "sender.json").read_bytes())
+        assert (told["way"], told["missing"]) == ("none", said)
 
 
 def test_mutes_are_read_from_the_outbox(settings: Settings, server: SlackServer) -> None:
