@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipelines.engine import Output
+from pipelines.store.commits import Turns
 from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged
 from pipelines.store.staging import Due, Staging
@@ -59,7 +60,7 @@ class Plan(NamedTuple):
     metadata: dict[str, str]
     live: bool
     report: Report
-    before_commit: Callable[[list[Staged]], None] = lambda _: None
+    before_commit: Callable[[list[Staged]], dict[str, Turns]] = lambda _: {}
     local: Path | None = None
 
 

@@ -7,6 +7,7 @@ repeated after success it does nothing.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from pipelines.rules.book import Rules, canonical
 from pipelines.seed import Seeds
 from pipelines.settings import Kernels, digest
 from pipelines.sources import Position, Source
+from pipelines.store.commits import Turns, turn
 from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged, open_file
 from pipelines.store.staging import Staging
@@ -146,18 +148,34 @@ class Job(NamedTuple):
     def _meets(self, file: Staged, date: str) -> bool:
         return file.date == date and file.venue == self.source.venue and _by(file.path) != self.writer
 
-    def before_commit(self, files: list[Staged]) -> None:
-        """Make way for the job's rows, or refuse to commit them.
+    def before_commit(self, files: list[Staged]) -> dict[str, Turns]:
+        """Make way for the job's rows, or refuse to commit them; return the turns of their days, which seals take as well.
 
         Raises
         ------
         JobError
             As `refuse_conflicts`.
         """
+        days: dict[str, set[str]] = defaultdict(set)
+        for file in files:
+            days[file.table].add(turn(file.venue, file.date))
+        turns = {table: self.lake.turns(table, sorted(names)) for table, names in days.items()}
         dates = {f.date for f in files if f.table == "trades"}
         self.refuse_conflicts(dates)
+        if self._is_replaced():
+            raise JobError(
+                "trades of this load were replaced while it ran, as by a seal of the day; the lake has those, and keeps them"
+            )
         if self.replace:
             self.clear(dates)
+        return turns
+
+    def _is_replaced(self) -> bool:
+        """Whether its trades were committed, and are there no more: to take out what stands in their place would lose both."""
+        there = self.lake.live("trades").values()
+        return self.lake.version("trades", f"{self.writer}/trades") is not None and not any(
+            _by(f.path) == self.writer for f in there
+        )
 
     def clear(self, dates: set[str]) -> None:
         """Take other writers' rows of the same venue, symbols and dates out of the lake, table by table."""

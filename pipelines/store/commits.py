@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from pipelines.store import LakeError, parquet
 from pipelines.store.parquet import PARTITION, Staged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pipelines.schema import Table
 
@@ -30,8 +31,22 @@ CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "true",
 }
 TRIES = 200
+_NONE: Mapping[str, int | None] = MappingProxyType({})
 PIECE = 8 << 20
 """Bytes that are copied at once."""
+
+
+Turns = dict[str, int | None]
+"""By the name of a turn (see `turn`) the last version of it in a table's log; None before the first."""
+
+
+class TurnError(LakeError):
+    """Someone else has committed to the same day of a table since its turns were read: decide again."""
+
+
+def turn(venue: str, date: str) -> str:
+    """Return the name by which those who write a whole day take turns, and are counted in a table's log."""
+    return f"seal.{venue}.{date}"
 
 
 class Commits:
@@ -103,8 +118,20 @@ class Commits:
         version: int | None = self.latest(table).transaction_version(app)
         return version
 
-    def commit(self, table: str, app: str, version: int, files: Sequence[Staged]) -> bool:
+    def turns(self, table: str, names: Iterable[str]) -> Turns:
+        """Return where turns stand in the log of a table."""
+        handle = self.latest(table)
+        return {name: handle.transaction_version(name) for name in names}
+
+    def commit(
+        self, table: str, app: str, version: int, files: Sequence[Staged], turns: Mapping[str, int | None] = _NONE
+    ) -> bool:
         """Make staged files visible, at most once per (`app`, `version`); versions of an `app` must rise.
+
+        Parameters
+        ----------
+        turns
+            Where these stand since it was decided what to commit; each is taken.
 
         Returns
         -------
@@ -115,8 +142,10 @@ class Commits:
         ------
         LakeError
             If a staged file is gone or not as it was staged.
+        TurnError
+            If one of the turns stands elsewhere by now.
         """
-        return self._transact(table, lambda _: self._adds(table, files), app, version)
+        return self._transact(table, lambda _: self._adds(table, files), app, version, turns)
 
     def replace(
         self,
@@ -237,17 +266,21 @@ class Commits:
         actions: Callable[[DeltaTable], list[AddAction | RemoveAction]],
         app: str | None,
         version: int,
+        turns: Mapping[str, int | None] = _NONE,
     ) -> bool:
         """Commit, and begin anew where someone else's commit came between.
 
         The last version is asked before every try: a try that seemed to fail may have succeeded.
         """
-        mine = CommitProperties(app_transactions=[Transaction(app, version)] if app else None)
+        taken = [Transaction(name, 0 if stood is None else stood + 1) for name, stood in turns.items()]
+        mine = CommitProperties(app_transactions=[*([Transaction(app, version)] if app else []), *taken] or None)
         for attempt in range(TRIES):
             handle = self.latest(table)
             last = handle.transaction_version(app) if app else None
             if last is not None and last >= version:
                 return False
+            if moved := [name for name, stood in turns.items() if handle.transaction_version(name) != stood]:
+                raise TurnError(f"table {table}: others write the same day ({moved[0]}); wait for them and try again")
             planned = actions(handle)
             try:
                 handle.create_write_transaction(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from pipelines.market import TABLES, TRADES
-from pipelines.store.commits import Commits
+from pipelines.store.commits import Commits, TurnError, Turns
 from pipelines.store.parquet import Staged
 
 Due = Literal["nothing", "epoch", "minute", "all"]
@@ -42,7 +42,8 @@ class Staging:
         A job that always makes the same files is begun again from its start: tables that it had committed stay as
         they are.
     before_commit : callable
-        Called with the files that are about to be committed; may refuse by raising.
+        Called with the files that are about to be committed; may refuse by raising. Returns, by table, the turns that are to be
+        taken with them; it is called again where others have taken one of these meanwhile.
 
     Raises
     ------
@@ -58,7 +59,7 @@ class Staging:
         state: dict[str, Any] | None,
         *,
         rerun: bool = False,
-        before_commit: Callable[[list[Staged]], None] = lambda _: None,
+        before_commit: Callable[[list[Staged]], dict[str, Turns]] = lambda _: {},
     ) -> None:
         self.lake = lake
         self.writer = writer
@@ -114,13 +115,21 @@ class Staging:
         To be called once that snapshot is durable. Trades come first: whoever sees a row can see what it is made of.
         """
         done = {table: len(files) for table, (_, files) in self.due.items()}
-        if done:
-            self.before_commit(self.due_files())
+        turns = self.before_commit(self.due_files()) if done else {}
         for table in sorted(self.due, key=lambda name: (name != TRADES.name, name)):
-            seq, files = self.due[table]
-            self.lake.commit(table, self._app(table), seq, files)
+            while not self._has_committed(table, turns.get(table, {})):
+                turns = self.before_commit(self.due_files())
         self.due = {}
         return done
+
+    def _has_committed(self, table: str, turns: Turns) -> bool:
+        """Commit what is due of a table; False: others were first to take a turn."""
+        seq, files = self.due[table]
+        try:
+            self.lake.commit(table, self._app(table), seq, files, turns)
+        except TurnError:
+            return False
+        return True
 
     def due_files(self) -> list[Staged]:
         """Return the files that the next `publish` commits."""
