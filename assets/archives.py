@@ -1,6 +1,6 @@
 """A day of a venue from its archive: its files fetched (or found in a folder), and read as one tape."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -79,8 +79,15 @@ def _fetched(archive: Archive, files: Sequence[ArchiveFile], day: Day, instrumen
         raise MissingError(f"the archive has no file of {instrument.symbol} (yet): {url} answers 404") from None
 
 
-def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Patience = PATIENCE) -> list[str] | None:
+def renewed(
+    settings: Settings, day: Day, made: Mapping[str, Mapping[str, str]], patience: Patience = PATIENCE
+) -> list[str] | None:
     """Return the names of the kept files of a day that the archive has issued anew; none comes again by this. None: none is kept.
+
+    Parameters
+    ----------
+    made : dict of symbol to dict
+        SHA-256 of the files that the rows are made of, by name, where they are known.
 
     Raises
     ------
@@ -92,9 +99,13 @@ def renewed(settings: Settings, day: Day, symbols: Sequence[str], patience: Pati
     place, base, tape = venue_named(day.venue), base_of(settings, day.venue), _tape(day)
     if not base.startswith(WEB) or tape is None:
         return None
-    known = [file for symbol in symbols for file in place.archive_files(place.guess(symbol).native, day.date, tape)]
+    kept: dict[str, bool] = {}
     with closing(Archive(base, settings.data / "archive" / day.venue, patience=patience)) as archive:
-        kept = {file.path.rpartition("/")[2]: found for file in known if (found := archive.is_renewed(file)) is not None}
+        for symbol, sums in made.items():
+            for file in place.archive_files(place.guess(symbol).native, day.date, tape):
+                name = file.path.rpartition("/")[2]
+                found = archive.is_renewed(file, sums.get(name, ""))
+                kept |= {name: found} if found is not None else {}
     return [name for name, found in kept.items() if found] if kept else None
 
 

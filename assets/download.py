@@ -122,8 +122,10 @@ class Archive:
                 self._watch(f"{path.name}: kept as it is, for the archive does not answer: {error}")
                 return path
 
-    def is_renewed(self, file: ArchiveFile) -> bool | None:
+    def is_renewed(self, file: ArchiveFile, made: str = "") -> bool | None:
         """Whether a file that is kept was issued anew since it was fetched; None where none is kept.
+
+        With `made`, the SHA-256 of the issue that was used: whether there is another than that, kept or not.
 
         Raises
         ------
@@ -135,6 +137,8 @@ class Archive:
             return None
         try:
             expected = self._checksum(file)
+            if made and known["sha256"] != made:
+                return expected != made
             return expected != known["sha256"] if expected is not None else self._patiently(lambda: self._differs(file, known))
         except _LaterError as error:
             raise ArchiveError(f"{self.base}{file.path}: {error}; try again later") from None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import dagster as dg
+import msgspec
 
 from assets.archives import ArchiveError, renewed
 from assets.compaction import table
@@ -14,6 +15,7 @@ from assets.history import ARCHIVE
 from assets.research import Clock, utc
 from pipelines.history.day import Day
 from pipelines.history.earlier import newest_seals
+from pipelines.history.seal import FILES
 from pipelines.settings import Settings
 from pipelines.store.lake import Lake, LakeError
 
@@ -34,11 +36,11 @@ class Found(NamedTuple):
 def reissues(settings: Settings, lake: Lake, since: dt.date, patience: Patience = PATIENCE) -> Found:
     """Ask the archives whether the files that days were made of, from a date on, are those they have now."""
     found = Found(0, {}, {})
-    for day, symbols in _archived(lake, since):
+    for day, made in _archived(lake, since):
         if day.venue in found.silent:
             continue
         try:
-            files = renewed(settings, day, symbols, patience)
+            files = renewed(settings, day, made, patience)
         except (ArchiveError, ValueError) as error:
             found.silent[day.venue] = str(error)
             continue
@@ -48,13 +50,14 @@ def reissues(settings: Settings, lake: Lake, since: dt.date, patience: Patience 
     return found
 
 
-def _archived(lake: Lake, since: dt.date) -> Iterator[tuple[Day, list[str]]]:
-    """Yield the sealed days that came from an archive, each with the symbols of it."""
+def _archived(lake: Lake, since: dt.date) -> Iterator[tuple[Day, dict[str, dict[str, str]]]]:
+    """Yield the sealed days that came from an archive, each with the symbols of it, and the checksums of their files."""
     for venue in sorted({file.venue for file in lake.live("seals").values()}):
         for date, seals in sorted(newest_seals(lake, venue).items()):
-            symbols = sorted(symbol for symbol, row in seals.items() if row["source"] not in RECORDED)
-            if symbols and date >= since:
-                yield Day(date, venue), symbols
+            archived = {symbol: row for symbol, row in sorted(seals.items()) if row["source"] not in RECORDED}
+            if archived and date >= since:
+                made = {symbol: msgspec.json.decode(row["details"] or "{}").get(FILES, {}) for symbol, row in archived.items()}
+                yield Day(date, venue), made
 
 
 def reissue_check(settings: Settings, clock: Clock = utc) -> dg.AssetChecksDefinition:

@@ -62,6 +62,8 @@ class ArchiveDay:
 
     Attributes
     ----------
+    checksums : tuple of str, per instrument
+        SHA-256 of each of its files.
     holes : list of Hole
         Where ids are contiguous.
     refused : list of Refusal
@@ -77,6 +79,7 @@ class ArchiveDay:
     source: str
     digest: str
     files: tuple[tuple[CsvFile, ...], ...]
+    checksums: tuple[tuple[str, ...], ...]
     holes: list[Hole] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     faults: int = 0
@@ -180,13 +183,15 @@ def archive_day(files: Sequence[Sequence[Path]], day: Day, instruments: Sequence
         if file.layout.tape != tape:
             held = "single fills" if file.layout.tape == "fill" else "aggregates"
             raise SourceError(file.path, f"holds {held}, which are no tape of kind {tape}")
+    checksums = tuple(tuple(_sha256(file.path) for file in some) for some in known)
     return ArchiveDay(
         day=day,
         tape=tape,
         instruments=tuple(instruments),
         source=",".join(file.path.name for some in known for file in some),
-        digest=_digest(known, day, instruments, tape),
+        digest=_digest(checksums, day, instruments, tape),
         files=known,
+        checksums=checksums,
     )
 
 
@@ -206,11 +211,15 @@ def span(path: Path, venue: str, native: str) -> tuple[int, int] | None:
     return (first, last) if last >= 0 else None
 
 
-def _digest(files: Sequence[Sequence[CsvFile]], day: Day, instruments: Sequence[Instrument], tape: Tape) -> str:
+def _digest(checksums: Sequence[Sequence[str]], day: Day, instruments: Sequence[Instrument], tape: Tape) -> str:
     total = hashlib.sha256("\0".join([day.venue, str(day.date), tape]).encode())
-    for some, instrument in zip(files, instruments, strict=True):
+    for some, instrument in zip(checksums, instruments, strict=True):
         total.update(repr(instrument).encode())
-        for file in some:
-            with file.path.open("rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+        for checksum in some:
+            total.update(bytes.fromhex(checksum))
     return total.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -30,15 +30,18 @@ from pipelines.history.rebuild import DERIVED, Rebuilt, rebuild
 from pipelines.history.sheets import Sheets
 from pipelines.history.stale import UNFINISHED
 from pipelines.history.stored_day import StoredDay, stored_day
-from pipelines.history.stored_files import SEAL, files_of, read, symbols_in, writer_of
+from pipelines.history.stored_files import LIVE, SEAL, files_of, read, symbols_in, writer_of
 from pipelines.history.unfinished import Unwritten, is_settled, is_unfinished
 from pipelines.market import TABLES
 from pipelines.rules.book import Rules, canonical
 from pipelines.settings import Kernels, digest
 from pipelines.store import LakeError
+from pipelines.store.commits import turn
 from pipelines.store.lake import Lake
 from pipelines.store.parquet import Staged
 
+FILES = "files"
+"""In `seals.details`: what `_made_of` returns."""
 TRIES = 20
 """How often a seal begins anew because others rewrote the same rows."""
 
@@ -299,9 +302,9 @@ class _Sealing:
             if remove or add:
                 self._replace(table, remove, add, _turn(self.day), self.turns[table])
 
-    def _replace(self, table: str, remove: list[str], add: list[Staged], turn: str, last: int | None) -> None:
+    def _replace(self, table: str, remove: list[str], add: list[Staged], name: str, last: int | None) -> None:
         """Commit, unless another seal has done so since its `last` commit: what is to be added would be there twice."""
-        if not self.lake.replace(table, remove, add, app=turn, version=0 if last is None else last + 1):
+        if not self.lake.replace(table, remove, add, app=name, version=0 if last is None else last + 1):
             raise LakeError(f"table {table}: {self.day} is being sealed by another process; wait for it")
 
     def _rest(self, table: str, file: Staged) -> pa.Table | None:
@@ -322,18 +325,27 @@ class _Sealing:
         left = self.unwritten.left if self.unwritten else None
         found = checks.of_day(self.lake, self.tape, self.plan.held, self.plan.whole, staged, made.tallies, left)
         more = {s: {UNFINISHED: self.unwritten.counts(s)} if self.unwritten else {} for s in found}
-        return {s: {**told.get(s, {}), **more[s], "checks": of} for s, of in found.items()}
+        return {s: {**told.get(s, {}), **more[s], **self._made_of(s), "checks": of} for s, of in found.items()}
+
+    def _made_of(self, symbol: str) -> dict[str, dict[str, str]]:
+        """Return the SHA-256 of the archive's files that the rows of a symbol are made of, by name."""
+        if isinstance(self.tape, ArchiveDay):
+            place = self.plan.symbols.index(symbol)
+            names = [file.path.name for file in self.tape.files[place]]
+            return {FILES: dict(zip(names, self.tape.checksums[place], strict=True))}
+        before = self.plan.seals.get(symbol, {}) if self.tape.source != LIVE else {}
+        return {FILES: known} if (known := _details(before).get(FILES)) else {}
 
     def _describe(self) -> None:
         """Write what the lake does not know yet: instruments, settings, and what the account keeps of an archive."""
         if isinstance(self.tape, ArchiveDay):
             archive_notes.note(self.lake, self.tape, now_us=self.now_us)
-        turn = f"{SEAL}{self.day.venue}"
+        name = f"{SEAL}{self.day.venue}"
         for table, lacking in (("instruments", self._undescribed), ("inputs", self._unnoted)):
-            last = self.lake.version(table, turn)
+            last = self.lake.version(table, name)
             rows = lacking()
             if rows.num_rows:
-                self._replace(table, [], self._staged(table, rows), turn, last)
+                self._replace(table, [], self._staged(table, rows), name, last)
 
     def _staged(self, table: str, rows: pa.Table) -> list[Staged]:
         name = f"{SEAL}{self.plan.name}-{uuid4().int % 10**18:018d}"
@@ -395,8 +407,7 @@ class _Sealing:
 
 
 def _turn(day: Day) -> str:
-    """Return the name by which the commits of seals of a day are counted in a table's log."""
-    return f"{SEAL}{day.venue}.{day.date}"
+    return turn(day.venue, day.date.isoformat())
 
 
 def _details(row: dict[str, Any]) -> dict[str, Any]:

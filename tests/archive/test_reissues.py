@@ -14,7 +14,7 @@ from assets.reissues import Found, reissues, result
 from tapeflow.cli import main
 from tests.archive import days
 from tests.archive.server import Shelf, serve
-from tests.archive.test_backfill import DATES, DAYS, VENUE, daily, lake, packed, quick, rows
+from tests.archive.test_backfill import DATES, DAYS, VENUE, daily, lake, monthly, packed, quick, rows
 
 __all__ = ["quick"]
 QUICK = Patience(attempts=2, first_s=0.01, most_s=0.01)
@@ -94,3 +94,24 @@ def test_an_archive_without_checksums_is_asked_for_its_tags(tags: bool, shelf: S
         path = daily(DATES[1])
         shelf.put(path, packed(path, days.agg(days.day(DATES[1], seed=1))))
         assert set(reissues(made.settings, made.lake, DATES[0], QUICK).renewed) == ({DAYS[1]} if tags else set())
+
+
+def test_each_day_of_a_month_that_was_issued_anew_is_told_until_it_is_taken_again(tmp_path: Path) -> None:
+    """The first of them brings the new file; the others are made of the old one, which is kept no more."""
+    shelf, october, path = Shelf(), DAYS[3:5], monthly(DATES[4])
+
+    def issue(seed: int) -> None:
+        shelf.checked(path, packed(path, days.agg([one for day in october for one in days.day(day.date, seed=seed)])))
+
+    issue(0)
+    with serve(shelf) as url:
+        at = lake(tmp_path / "data", url)
+        assert [o.status for o in finish_all(at, october, Ask())] == ["sealed"] * 2
+        assert reissues(at.settings, at.lake, DATES[3], QUICK) == (2, {}, {})
+        issue(1)
+        left = [*october]
+        while left:
+            assert [*reissues(at.settings, at.lake, DATES[3], QUICK).renewed] == left
+            (outcome,) = finish_all(at, [left.pop(0)], Ask(force=True))
+            assert (outcome.status, outcome.error) == ("sealed", "")
+        assert reissues(at.settings, at.lake, DATES[3], QUICK) == (2, {}, {})

@@ -125,7 +125,7 @@ def sealed(market: Market, dates: list[Day]) -> dict[tuple[Day, str], dict[str, 
     assert [day for day, _ in finishing.due(at.lake, None)] == dates[:-1]
     outcomes = [*finish_all(at, dates[:-1], Ask())]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unfinished, "GIVEN_UP_US", 0)  # the flow has stopped for good: nothing is left to it
+        patch.setattr(unfinished, "GIVEN_UP_US", -(10**15))  # the flow has stopped for good: nothing is left to it
         outcomes += finish_all(at, dates[-1:], Ask(force=True))
     assert [(o.status, o.error) for o in outcomes] == [("sealed", "")] * len(dates)
     return {
