@@ -111,7 +111,8 @@ def finish(at: House, day: Day, ask: Ask, watch: Watch = lambda *_: None) -> lis
     if not (ask.force or ask.repair) and _is_complete(at, day, wanted, sealed):
         return []
     live = set() if ask.archive else wanted & recorded
-    if live and not ask.force and not is_finished(at.lake, day):
+    written = wanted & recorded if files_of(at.lake, "coverage", day) else live
+    if written and not ask.force and not is_finished(at.lake, day):
         raise Refused("the flow has not passed 00:15 UTC of the next date; wait for it, or say `force`")
     if live and ask.repair:
         live -= _repair(at, day, live, watch)

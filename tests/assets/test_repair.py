@@ -97,9 +97,11 @@ def test_a_day_that_the_flow_has_not_passed_is_left_alone(archive: Archive, sett
     put(at, "trades", rows.trades(tape(), [VENUE], [AAA[0].symbol], ["agg"]))
     put(at, "coverage", ledger.coverage(VENUE, "main", DAY.us + DAY_US // 2, 0, "seg", 0, 1))
     assert finishing.due(at.lake, None) == []
-    (outcome,) = finish_all(at, [DAY], Ask())
-    assert outcome.status == "failed"
-    assert "say `force`" in outcome.error
+    for ask in (Ask(), Ask(archive=True)):
+        (outcome,) = finish_all(at, [DAY], ask)
+        assert outcome.status == "failed"
+        assert "say `force`" in outcome.error
+    assert archive.asked == []
     assert [o.status for o in finish_all(at, [DAY], Ask(force=True))] == ["sealed"]
 
 
