@@ -77,6 +77,7 @@ class Tape:
         self.holes: list[Hole] = []
         self._stray: int | None = None
         self._tail: tuple[int, float] | None = None
+        self._unknown = ""
 
     def see(self, first: int, last: int, now: float, *, history: bool = False, late: bool = False) -> Hole | None:
         """Take the ids `first` to `last` of a frame; return the hole that they leave, or that they end.
@@ -91,7 +92,8 @@ class Tape:
             return None if not self.holes else self._ended(first)
         if self.next_id is None:
             self.next_id = last + 1
-            return None
+            unknown, self._unknown = self._unknown, ""
+            return self.lost(unknown, now) if unknown and late else None
         if first < self.next_id:
             for hole in self.holes:
                 hole.fill(first, last)
@@ -125,7 +127,10 @@ class Tape:
         hole = next((hole for hole in self.holes if hole.last is None), None)
         if hole is None or self.next_id is None or not 0 <= first - self.next_id <= STRAY:
             return False
-        hole.came.append((first, last))
+        if hole.told:
+            hole.came.append((first, last))
+        else:
+            hole.first = last + 1
         self.next_id = last + 1
         return True
 
@@ -151,8 +156,15 @@ class Tape:
         return None
 
     def lost(self, reason: str, now: float) -> Hole | None:
-        """Note that from here on anything may be missing; None where nothing ever came, or this is known."""
-        if self.next_id is None or any(hole.last is None for hole in self.holes):
+        """Note that from here on anything may be missing; None where nothing ever came, or this is known.
+
+        What a socket brought is seen once it is in the journal, and it may be lost by then: where that was the very first,
+        a hole begins behind it after all.
+        """
+        if self.next_id is None:
+            self._unknown = reason
+            return None
+        if any(hole.last is None for hole in self.holes):
             return None
         hole = Hole(self.next_id, None, reason, now)
         self.holes.append(hole)

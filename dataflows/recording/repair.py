@@ -121,7 +121,9 @@ class Mender:
             hole = self.tape.told(sight.last, now)
         else:
             hole = self.tape.see(sight.first, sight.last, now, history=sight.history, late=late)
-        if hole is not None:
+        if hole is not None and late:
+            asyncio.get_running_loop().call_soon(self.begin)  # once all that came before the loss was seen
+        elif hole is not None:
             self.begin()
 
     def interrupted(self, reason: str) -> None:

@@ -158,36 +158,37 @@ def test_trades_that_are_looked_at_once_their_socket_is_lost_do_not_end_the_gap(
     assert ids(written) == {1, 2, 3}
 
 
+@pytest.mark.parametrize(("toy", "trades"), [(Toy(rules=LOOSE, pages="newest"), (40, 7, 99, 12)), (Toy(), (5, 6, 7, 8))])
 def test_first_trades_that_are_looked_at_once_their_socket_is_lost_are_followed_by_a_gap(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Toy, trades: tuple[int, ...]
 ) -> None:
     """They are looked at when they are in the journal, which a slow disk makes late."""
 
     async def scene() -> Settings:
         async with toy_exchange("BTC") as made:
-            wanted = play(monkeypatch, Toy(rules=LOOSE, pages="newest"), tmp_path, made)
+            wanted = play(monkeypatch, toy, tmp_path, made)
             async with recording(wanted) as recorder:
                 here = station(recorder)
                 (line,) = here.lines
                 number, late = line.number, list[tuple[Any, ...]]()
                 with monkeypatch.context() as slow:
                     slow.setattr(here, "saw", lambda *came, current: late.append(came))
-                    made.happen(40, 7)
-                    await until(lambda: any(b'"i": 7' in frame for _, frames, _ in late for frame in frames))
-                    made.happen(99, silently=True)
+                    made.happen(*trades[:2])
+                    await until(lambda: any(b'"i": %d' % trades[1] in frame for _, frames, _ in late for frame in frames))
+                    made.happen(trades[2], silently=True)
                     made.cut()
                     await until(lambda: not line.opened.is_set() or line.number != number)
                 for came in late:
                     here.saw(*came, current=line.number == number)
                 await until(lambda: line.number > number and line.frames)
-                made.happen(12)
+                made.happen(trades[3])
                 await until(lambda: here.gaps["closed"] == 1 or line.number > number + 1)
                 assert line.number == number + 1, "it was told of this loss, not of another"
         return wanted
 
     written = Written(asyncio.run(scene()))
     assert [gap[:2] for gap in written.gaps()] == [("gap_open", "reconnect"), ("gap_close", "repaired")]
-    assert ids(written) == {40, 7, 99, 12}
+    assert ids(written) == {*trades}
 
 
 def test_a_restart_is_an_interruption_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

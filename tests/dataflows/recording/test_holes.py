@@ -65,6 +65,7 @@ def test_what_came_on_a_lost_connection_and_is_seen_late_is_not_missing_and_ends
     tape = Tape(10)
     hole = tape.lost("reconnect", 1.0)
     assert hole is not None
+    hole.told = True
     assert [tape.see(i, i, 1.0, late=True) for i in (10, 11, 14, 9)] == [None] * 4
     assert (hole.first, hole.last, tape.next_id) == (10, None, 15)
     assert see(tape, 17) == [hole]
@@ -72,7 +73,21 @@ def test_what_came_on_a_lost_connection_and_is_seen_late_is_not_missing_and_ends
 
 
 def test_nothing_can_be_missing_before_the_first_id() -> None:
-    assert Tape().lost("reconnect", 1.0) is None
+    tape = Tape()
+    assert tape.lost("reconnect", 1.0) is None
+    assert see(tape, 7) == []
+    assert tape.holes == []
+
+
+def test_behind_first_ids_that_are_seen_late_anything_may_be_missing() -> None:
+    tape = Tape()
+    assert tape.lost("reconnect", 1.0) is None
+    hole = tape.see(7, 7, 2.0, late=True)
+    assert hole is not None
+    assert tape.see(8, 9, 2.0, late=True) is None
+    assert (hole.first, hole.last, hole.reason, tape.holes) == (10, None, "reconnect", [hole])
+    assert see(tape, 12) == [hole]
+    assert hole.left == [(10, 11)]
 
 
 def test_a_stray_id_far_ahead_opens_a_hole_only_when_the_next_confirms_it() -> None:
