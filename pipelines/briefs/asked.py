@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -34,6 +35,7 @@ SHOWN: Final = 9
 KIND: Final = "asked"
 OLD: Final = dt.timedelta(days=1)
 """Age of the newest bar from which on times are counted from it, not from now."""
+_SINCE_BRIEF: Final = re.compile(r"\bsince\s+(?:the|your|our)\s+(?:last|latest|previous|newest)\s+brief", re.IGNORECASE)
 EXAMPLES: Final = (
     "why did VPIN rise on BTC last night?",
     "what happened to ETH-USDT yesterday between 14:00 and 15:00?",
@@ -80,6 +82,7 @@ def gather(lake: Lake, text: str, settings: Settings, at: dt.datetime, first: in
     zone = settings.briefs.zone
     known = _instruments(lake, times.window(text, at, zone), settings)
     found = questions.read(text, at, zone, known)
+    found = found._replace(window=_since_brief(lake, text, at) or found.window)
     if found.unknown and not found.instruments:
         raise Unanswerable(f"not in this lake: {'; '.join(found.unknown)}")
     if not (found.instruments or found.topics or found.window.words):
@@ -158,6 +161,17 @@ def behind(asked: Asked) -> list[Fact]:
         ids |= dict.fromkeys(i for topic in wanted for sentence in told[topic] for i in named(sentence.text))
     facts = asked.facts
     return [facts[i] for i in ids if facts[i].query]
+
+
+def _since_brief(lake: Lake, text: str, at: dt.datetime) -> Window | None:
+    """Return the time since the newest brief, where a question asks for it; None where it does not."""
+    if not _SINCE_BRIEF.search(text):
+        return None
+    query = f"SELECT max(ts) FROM briefs WHERE date >= {day(at - times.WIDEST)} AND ts < {moment(at)}"
+    last = Reader(lake, at).rows(query).item()
+    if last is None:
+        return Window(at - times.USUAL, at, "no brief in this lake, the day before")
+    return Window(last, at, "since the last brief")
 
 
 def _instruments(lake: Lake, window: Window, settings: Settings) -> list[Instrument]:

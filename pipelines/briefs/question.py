@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipelines.briefs.naming import Instrument, Names
-from pipelines.briefs.times import Window, window
+from pipelines.briefs.times import ZONED, Window, window
 from pipelines.news.mentions import NAMES
+from pipelines.settings import VENUES
 
 LONGEST: Final = 500
 """Characters of a question."""
@@ -64,8 +65,8 @@ def read(question: str, at: dt.datetime, zone: ZoneInfo, instruments: Sequence[I
     words = re.findall(r"[a-z]+", question.lower())
     topics = tuple(topic for topic, names in TOPICS.items() if set(names) & set(words))
     topics = topics or (("price",) if set(_MOVES.split()) & set(words) else ())
-    found, unknown = _instruments(question, instruments)
-    return Question(found, unknown, window(question, at, zone), topics)
+    found, unknown = _instruments(ZONED.sub(" ", question), instruments)
+    return Question(found, (*unknown, *_venues(words, instruments)), window(question, at, zone), topics)
 
 
 def _instruments(question: str, known: Sequence[Instrument]) -> tuple[tuple[Instrument, ...], tuple[str, ...]]:
@@ -92,6 +93,13 @@ def _instruments(question: str, known: Sequence[Instrument]) -> tuple[tuple[Inst
         near = difflib.get_close_matches(asset or pair, symbols if "-" in word else bases, 2, 0.75 if "-" in word else 0.6)
         unknown.append(f"{word}: " + (f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(bases[:10])}"))
     return tuple(found), tuple(dict.fromkeys(unknown))
+
+
+def _venues(words: Sequence[str], known: Sequence[Instrument]) -> list[str]:
+    """Return the exchanges that a question names and the lake has nothing of."""
+    here = sorted({venue for venue, _ in known})
+    there = {venue.partition("-")[0] for venue in VENUES} - {venue.partition("-")[0] for venue in here}
+    return [f"{word}: there is {', '.join(here)}" for word in dict.fromkeys(words) if word in there]
 
 
 def _together(symbol: str) -> str:

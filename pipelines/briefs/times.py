@@ -56,9 +56,14 @@ _MONTH: Final = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS)
 _NAMED: Final = re.compile(
     rf"\b(?:(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})|({_MONTH})\s+(\d{{1,2}})(?:st|nd|rd|th)?)\b(?:,?\s+(\d{{4}})\b)?"
 )
+_ZONES: Final = {"gmt": 0, "cet": 1, "cest": 2, "est": -5, "edt": -4, "pst": -8, "pdt": -7, "hkt": 8, "sgt": 8, "jst": 9}
+"""Hours ahead of UTC, of names that mean one zone only."""
+ZONED: Final = re.compile(rf"(?:(?<=\d)|(?<=[ap]m))\s*({_either(_ZONES)})\b", re.IGNORECASE)
+"""A zone behind a clock time."""
 # Minutes, or am or pm, make a number a time.
 _CLOCK: Final = (
-    r"(?=\d{1,2}(?::\d\d|\s*[ap]m\b))([01]?\d|2[0-4])(?::([0-5]\d)(?::\d\d)?)?(?!\d)(?:\s*([ap]m)\b)?(?:\s*(?:utc|z)\b)?"
+    r"(?=\d{1,2}(?::\d\d|\s*[ap]m\b))([01]?\d|2[0-4])(?::([0-5]\d)(?::\d\d)?)?(?!\d)(?:\s*([ap]m)\b)?"
+    rf"(?:\s*(?:utc|z|{_either(_ZONES)})\b)?"
 )
 _TO: Final = r"\s*(?:and|to|until|till|-|\u2013)\s*"
 _DATES: Final = re.compile(rf"{_DATE.pattern}(?:\s*{_CLOCK})?{_TO}{_DATE.pattern}(?:\s*{_CLOCK})?")
@@ -89,12 +94,14 @@ class Window(NamedTuple):
 def window(question: str, at: dt.datetime, zone: ZoneInfo) -> Window:
     """Return the time that a question names, cut at `at`; the day before `at` where it names none.
 
-    Days and hours are those of `zone`, or of UTC where the question says so.
+    Days and hours are those of `zone`, or of UTC or another zone where the question says so.
     """
     text = question.lower()
     for spelled, plainer in _SPELLED:
         text = spelled.sub(plainer, text)
-    now = at.astimezone(dt.UTC if _IN_UTC.search(text) else zone)
+    named = ZONED.search(text)
+    said = dt.timezone(dt.timedelta(hours=_ZONES[named[1]])) if named else dt.UTC if _IN_UTC.search(text) else zone
+    now = at.astimezone(said)
     found = _window(text, now)
     if isinstance(found, str) or found is None:
         return Window(at - USUAL, at, f"{found} is no date, the day before" if found else "")

@@ -16,7 +16,7 @@ from pipelines.briefs.reading import Reader
 from pipelines.market import TABLES
 from pipelines.settings import Venue
 from pipelines.store.lake import Lake
-from tests.pipelines.briefs.lakes import AT, SETTINGS, cut, known
+from tests.pipelines.briefs.lakes import AT, SETTINGS, copy, cut, known
 from tests.pipelines.store.samples import moment, put, rows
 
 NIGHT = "why did VPIN rise on BTC last night?"
@@ -125,6 +125,18 @@ def test_what_cannot_be_answered_says_what_can(lake: Lake, text: str, said: str)
 
 def test_without_an_instrument_those_that_are_watched_are_told_of(lake: Lake) -> None:
     assert gather(lake, "what happened in the last hour", SETTINGS, AT).question.instruments == (("demo", "BTC-USDT"),)
+
+
+def test_since_the_last_brief_is_since_the_newest_that_was_written_by_then(lake: Lake, tmp_path: Path) -> None:
+    text = "what changed on BTC since the last brief?"
+    assert answer(gather(lake, text, SETTINGS, AT))[0].startswith("no brief in this lake, the day before: ")
+    mine = copy(lake, tmp_path)
+    times = [AT - dt.timedelta(hours=k) for k in (3, 2)] + [AT + dt.timedelta(hours=1)]
+    about: dict[str, Any] = {"ts": times, "end": times, "date": [t.date() for t in times], "brief": ["a", "b", "c"]}
+    put(mine, TABLES["briefs"], rows(TABLES["briefs"], 3, **about))
+    assert answer(gather(mine, text, SETTINGS, AT))[0].startswith(
+        "since the last brief: 2024-07-20 04:00 UTC to 2024-07-20 06:00 UTC."
+    )
 
 
 def test_what_is_left_out_is_told(lake: Lake) -> None:

@@ -129,6 +129,25 @@ def test_hours_in_utc_are_those_of_utc_whatever_the_desk_is() -> None:
     assert window("today UTC", late, berlin).start == AT.replace(hour=0, minute=0)
 
 
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("yesterday 14:00-15:30 CET", "11-19 13:00", "11-19 14:30"),
+        ("between 9:30 and 10:00 EST", "11-20 14:30", "11-20 15:00"),
+        ("from 3pm to 4pm cet", "11-20 14:00", "11-20 15:00"),
+        ("on 2026-11-18 at 00:30 JST", "11-17 15:00", "11-17 16:00"),
+    ],
+)
+def test_hours_in_a_named_zone_are_its_own_and_the_zone_is_no_symbol(text: str, start: str, end: str) -> None:
+    found = asked(f"BTC {text}")
+    assert (f"{found.window.start:%m-%d %H:%M}", f"{found.window.end:%m-%d %H:%M}") == (start, end)
+    assert found.unknown == ()
+
+
+def test_a_zone_that_no_time_stands_before_is_a_symbol() -> None:
+    assert asked("GMT price").unknown == ("GMT: there are BTC, ETH, SOL, XRP",)
+
+
 @pytest.mark.parametrize("at", [dt.datetime(2026, 3, 29, 3, tzinfo=dt.UTC), dt.datetime(2026, 10, 25, 4, tzinfo=dt.UTC)])
 def test_an_hour_is_one_on_a_day_on_which_clocks_change(at: dt.datetime) -> None:
     berlin = ZoneInfo("Europe/Berlin")
@@ -170,6 +189,12 @@ def test_what_the_lake_has_not_is_told_with_what_may_be_meant() -> None:
     assert asked("btc-usd today").unknown == ("btc-usd: did you mean BTC-USDT?",)
     assert asked("BTC/USDT").unknown == ()
     assert asked("BTC-USTD").unknown == ("BTC-USTD: did you mean BTC-USDT?",)
+
+
+def test_an_exchange_of_which_the_lake_has_nothing_is_told() -> None:
+    assert asked("BTC price on Kraken").unknown == ("kraken: there is demo, okx",)
+    assert asked("binance or bybit?").unknown == ("binance: there is demo, okx", "bybit: there is demo, okx")
+    assert asked("BTC on okx, and in the demo").unknown == ()
 
 
 def test_topics() -> None:
