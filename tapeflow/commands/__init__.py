@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,6 +78,24 @@ def moment(at: str | None) -> dt.datetime | None:
     return found
 
 
+def check_folder(what: str, folder: str, *, write: bool) -> None:
+    """Refuse, before any work is done, a folder on this machine that can be none, or cannot be read, or written.
+
+    Raises
+    ------
+    Refusal
+        Which begins with `what`.
+    """
+    if "://" in folder:
+        return
+    path = Path(folder).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise Refusal(f"{what} {folder}: {there} is a file; name a folder", status=2)
+    if not os.access(there, os.R_OK | os.X_OK | (os.W_OK if write else 0)):
+        raise Refusal(f"{what} {folder}: {there} cannot be {'written' if write else 'read'}; name a folder that can", status=2)
+
+
 def open_lake(lake: str | None, *, demo: bool = False) -> Lake:
     """Open the lake that the options name.
 
@@ -86,7 +106,9 @@ def open_lake(lake: str | None, *, demo: bool = False) -> Lake:
     """
     from pipelines.store.lake import Lake, LakeError
 
-    opened = Lake(lake or settings(demo=demo).lake_root)
+    root = lake or settings(demo=demo).lake_root
+    check_folder("lake", root, write=False)
+    opened = Lake(root)
     try:
         opened.require()
     except LakeError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapeflow import show
-from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, open_lake, settings
+from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, check_folder, open_lake, settings
 
 if TYPE_CHECKING:
     from pipelines.backtests import Backtest
@@ -55,6 +55,8 @@ def backtest(
     names = [name.strip() for name in symbols.split(",") if name.strip()]
     if not names:
         raise Refusal("--symbols: name at least one", status=2)
+    check_folder("lake", lake or chosen.lake_root, write=True)
+    check_folder("--out" if out else "data", str(out or chosen.data / "backtests"), write=True)
     opened = Lake(lake or chosen.lake_root) if generated else open_lake(lake, demo=demo)
     try:
         asked, tape = _asked(opened, venue, names, span, control, grid, scale if generated else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapeflow import show
-from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, open_lake, settings
+from tapeflow.commands import DemoOption, JsonOption, LakeOption, Refusal, app, check_folder, open_lake, settings
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,6 +70,7 @@ def backfill(
     names = tuple(name.strip() for text in symbols or () for name in text.split(",") if name.strip())
     if symbols and not names:
         raise Refusal("--symbols names none; leave it out to take those that were recorded, else those of the settings", status=2)
+    check_folder("lake", lake or chosen.lake_root, write=True)
     _check(lake or chosen.lake_root, venue, names)
     days = [Day(date, venue) for date in _dates(first, last, dates)]
     ask, at = finishing.Ask(names, archive=archive, repair=repair, force=force), finishing.house(chosen, lake)
@@ -92,6 +93,7 @@ def seal(
     from assets import finishing
 
     opened = open_lake(lake, demo=demo)
+    check_folder("lake", opened.root, write=True)
     if venue is not None:
         _check(opened.root, venue, ())
     at = finishing.house(settings(demo=demo), opened.root)

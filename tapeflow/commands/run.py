@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tapeflow.commands import DemoOption, JsonOption, Refusal, app, settings
+from tapeflow.commands import DemoOption, JsonOption, Refusal, app, check_folder, settings
 from tapeflow.logs import configure
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def run(
     from dataflows.live import run as run_flow
 
     chosen = settings(demo=demo)
+    check_folder("lake", chosen.lake_root, write=True)
     configure(chosen.log_level)
     try:
         raise SystemExit(run_flow(chosen, until_end=until_end))
@@ -126,6 +127,7 @@ def rebuild(
     from dataflows.rebuild import rebuild as begin_again
 
     chosen = settings(demo=demo)
+    check_folder("lake", chosen.lake_root, write=True)
     configure(chosen.log_level)
     try:
         begin_again(chosen, start)
@@ -147,6 +149,7 @@ def _job(
     if bucket_volume is not None and not bucket_volume.strip("0."):
         raise Refusal(f"--bucket-volume {bucket_volume}: {_VOLUMES}", status=2)
     chosen = settings()
+    check_folder("--lake", lake, write=True)
     try:
         told = {"bucket_volume": bucket_volume} if bucket_volume is not None else {}
         kernels = Kernels.model_validate(chosen.kernels.model_dump() | told)
