@@ -82,6 +82,9 @@ def _named(chosen: Settings, symbol: str, venue: str | None) -> str:
     from pipelines.store import LakeError, names
 
     known = _known(chosen)
+    before, slash, rest = symbol.partition("/")  # as it is shown where it is muted at one venue
+    if venue is None and slash and before in {k.venue for k in known}:
+        venue, symbol = before, rest
     if venue is not None:
         found = names.resolve(symbol, venue, known)
         return f"{found.venue}/{found.symbol}"

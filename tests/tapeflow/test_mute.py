@@ -35,6 +35,13 @@ def test_a_symbol_is_muted_everywhere_or_at_a_venue_and_let_go(outbox: Path, cap
     assert [row["symbol"] for row in json.loads(capsys.readouterr().out)] == ["okx/BTC-USDT"]
 
 
+def test_a_symbol_at_a_venue_may_be_typed_as_it_is_shown(outbox: Path) -> None:
+    assert main(["mute", "okx/BTC-USDT", "4h"]) == 0
+    assert Outbox(outbox).get(MUTES).keys() == {"okx/BTC-USDT"}
+    assert main(["mute", "okx/BTC-USDT", "off"]) == 0
+    assert Outbox(outbox).get(MUTES) == {}
+
+
 def test_what_is_not_muted_is_not_said_to_be_let_go(outbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for muted, let_go, said in (
         ([], ["BTC-USDT", "off"], "BTC-USDT is not muted"),
