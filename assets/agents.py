@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 from dagster import AssetCheckEvaluation, AssetMaterialization
 
-from assets import checks
+from assets import checks, home
 from assets.pictures import fenced
 from assets.research import Clock, utc
 from pipelines.briefs.agents import running
@@ -45,7 +45,7 @@ def agent_assets() -> list[dg.AssetSpec]:
             deps=[checks.key(reads.table) for reads in agent.reads],
             group_name="agents",
             description=f"{agent.about}\n\nRuns every {agent.every_s} s in the sensor `agents`; what it finds is a row of table"
-            f" `alerts` with source `agent`. `tapeflow agents run {agent.name}` runs it now.",
+            f" `alerts` with source `agent`. `tapeflow agents run {agent.name}{home.option()}` runs it now.",
             kinds={"polars"},
             owners=["team:tapeflow"],
             metadata={"every_s": agent.every_s, "tables": ", ".join(reads.table for reads in agent.reads)},

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 import structlog
 
-from assets import language, slack
+from assets import home, language, slack
 from pipelines.briefs import chart, collect, falsifiers, keep, outbox, render
 from pipelines.briefs.agents import running
 from pipelines.briefs.budget import Spent
@@ -99,7 +99,7 @@ def compose(
     sheets = collect.collect(lake, _concerned(lake, settings, at, instruments), at, settings, kind)
     titles = headlines(lake, kind, at)
     draft, why = _worded(sheets, settings, titles, kind)
-    brief = render.render(kind, sheets, at=at, episode=episode, headlines=titles, draft=draft)
+    brief = render.render(kind, sheets, at=at, episode=episode, headlines=titles, draft=draft, option=home.option())
     if draft is not None:
         return msgspec.structs.replace(brief, writer=settings.briefs.model.name), sheets
     return msgspec.structs.replace(brief, why=why), sheets

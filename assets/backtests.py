@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets import pictures
+from assets import home, pictures
 from assets.live import column_schema
 from pipelines import backtests
 from pipelines.backtests import Backtest, BacktestError, GeneratedTape, LakeTape
@@ -88,7 +88,7 @@ def _make(lake: Lake, config: BacktestConfig, context: dg.AssetExecutionContext)
         tape = generated.Generated(span, control, scale=config.scale, symbols=tuple(config.symbols))
         about = tuple(Instrument(generated.VENUE, symbol) for symbol in config.symbols)
         return backtests.make(Asked(about, span, control, cells), GeneratedTape(tape), told=told)
-    about = backtests.instruments(lake, config.venue, config.symbols, control.first, span.last)
+    about = backtests.instruments(lake, config.venue, config.symbols, control.first, span.last, option=home.option())
     dates = sorted({*control.dates(), *span.dates()})
     return backtests.make(Asked(about, span, control, cells), LakeTape(lake.root, dates), told=told)
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets import analyst, checks, pictures
+from assets import analyst, checks, home, pictures
 from assets.analyst import Written
 from assets.research import NO_LAKE, Clock, nothing, utc
 from pipelines.briefs import words
@@ -55,7 +55,8 @@ def _asset(settings: Settings, kind: str, clock: Clock) -> dg.AssetsDefinition:
         key=key(kind),
         group_name="briefs",
         description=f"{TOLD[kind]}. Rows of tables `briefs`, `facts` and `falsifiers`.\n\nEvery number is a fact: "
-        "`tapeflow fact F12` runs its query again. Claims of earlier briefs whose time has come are judged in the same run. "
+        f"`tapeflow fact F12{home.option()}` runs its query again. "
+        "Claims of earlier briefs whose time has come are judged in the same run. "
         "A scheduled brief in which nothing changed is kept and not sent; docs/briefs.md.",
         kinds={"duckdb", "markdown"},
         owners=["team:tapeflow"],

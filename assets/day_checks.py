@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from assets import soundness
+from assets import home, soundness
 from assets.finishing import Seals
 from assets.partitions import DAYS, key_of
 from pipelines.history.day import Day
@@ -78,7 +78,8 @@ def _matches_venue(day: Day, name: str, seals: Seals) -> dg.AssetCheckEvaluation
     lines, minutes, exact, passed = [], 0, 0, True
     for symbol, told in sorted(_checks(seals, "matches_venue").items()):
         if "compared" not in told:
-            lines.append(f"{symbol}: not compared: {told.get('not_compared') or told.get('nothing_common')}")
+            why = told.get("not_compared") or told.get("nothing_common")
+            lines.append(f"{symbol}: not compared: {why}{home.option() if 'tapeflow backfill' in str(why) else ''}")
             continue
         minutes, exact, passed = minutes + told["compared"], exact + told["exact"], passed and told["passed"]
         away = f", unlike: {told['differing']}, first at {', '.join(told['shown'])}" if told["shown"] else ""

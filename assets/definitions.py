@@ -5,7 +5,7 @@ import warnings
 
 import dagster as dg
 
-from assets import agents, briefs, learned, news, reissues, research, retention, sealing, slack
+from assets import agents, briefs, home, learned, news, reissues, research, retention, sealing, slack
 from assets.backtests import backtest, backtest_asset
 from assets.checks import live_checks
 from assets.compaction import compaction
@@ -18,7 +18,7 @@ from assets.resources import LiveLake
 from assets.upkeep import daily_upkeep, upkeep
 from pipelines import settings
 
-_settings = settings.demo_settings(settings.load()) if os.environ.get("TAPEFLOW_USE_DEMO") else settings.load()
+_settings = settings.demo_settings(settings.load()) if os.environ.get(home.USE_DEMO) else settings.load()
 _slack = slack.from_environment()._replace(api=_settings.briefs.slack.api)
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # of backfill policies, at each load

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from assets import day_checks, figures
+from assets import day_checks, figures, home
 from assets.finishing import RECORDED, Ask, House, Outcome, Seals, Watch, finish_all, house, retry, seals_of
 from assets.live import column_schema
 from assets.partitions import DAYS, day_of, key_of
@@ -137,7 +137,7 @@ def materialization(at: House, day: Day, name: str, sealed: tuple[Sealed, ...]) 
 
 
 def _failure(failed: list[Outcome], count: int, ask: Ask) -> dg.Failure:
-    again = retry(failed, ask)
+    again = [command + home.option() for command in retry(failed, ask)]
     reasons: dict[str, list[str]] = {}
     for outcome in failed:
         reasons.setdefault(outcome.error, []).append(str(outcome.day))

@@ -1,10 +1,18 @@
-"""Dagster's home: the folder that keeps its history, with its configuration."""
+"""Dagster's home: the folder that keeps its history, with its configuration; and whose settings it runs with."""
 
+import os
 from pathlib import Path
 
 from pipelines.settings import Settings
 
+USE_DEMO = "TAPEFLOW_USE_DEMO"
+"""Environment variable by which `tapeflow up --demo` tells Dagster to use the demo's settings."""
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
+
+
+def option() -> str:
+    """Return what commands that Dagster tells of must end with, so that they go to the lake it works on."""
+    return " --demo" if os.environ.get(USE_DEMO) else ""
 
 
 def prepare(settings: Settings) -> Path:

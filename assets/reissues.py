@@ -7,6 +7,7 @@ from typing import NamedTuple
 import dagster as dg
 import msgspec
 
+from assets import home
 from assets.archives import ArchiveError, renewed
 from assets.compaction import table
 from assets.download import Patience
@@ -82,7 +83,8 @@ def reissue_check(settings: Settings, clock: Clock = utc) -> dg.AssetChecksDefin
 
 def result(found: Found) -> dg.AssetCheckResult:
     """Return what Dagster is told."""
-    again = retry((Outcome(day, "failed") for day in found.renewed), Ask(force=True))
+    commands = retry((Outcome(day, "failed") for day in found.renewed), Ask(force=True))
+    again = [command + home.option() for command in commands]
     silent = "".join(f"; {venue} not asked: {why}" for venue, why in found.silent.items())
     told = f"{len(found.renewed)} of {found.asked} days have files that were issued anew{silent}"
     rows = [{"day": str(day), "files": ", ".join(files)} for day, files in found.renewed.items()]

@@ -156,8 +156,10 @@ def commit(lake: Lake, made: Backtest) -> None:
         lake.commit("backtests", name, 0, lake.stage("backtests", table, name, {"source": "backtest"}))
 
 
-def instruments(lake: Lake, venue: str, symbols: list[str], first: dt.date, last: dt.date) -> tuple[Instrument, ...]:
-    """Return the instruments as tables name them.
+def instruments(
+    lake: Lake, venue: str, symbols: list[str], first: dt.date, last: dt.date, *, option: str = ""
+) -> tuple[Instrument, ...]:
+    """Return the instruments as tables name them; `option` ends the command that is told.
 
     Raises
     ------
@@ -166,19 +168,16 @@ def instruments(lake: Lake, venue: str, symbols: list[str], first: dt.date, last
     """
     found = []
     for symbol in symbols:
+        remedy = f"`tapeflow backfill --venue {venue} --symbols {symbol} --from {first} --to {last}{option}` fetches them"
         try:
             frame = lake.table("trades", symbol=symbol, venue=venue, start=str(first), end=str(last + dt.timedelta(days=1)))
             row = frame.select("venue", "symbol").head(1).collect()
         except LakeError as error:
-            raise BacktestError(f"{error}; {_fetch(venue, symbol, first, last)}") from None
+            raise BacktestError(f"{error}; {remedy}") from None
         if row.is_empty():
-            raise BacktestError(f"no trades of {symbol} at {venue} from {first} to {last}; {_fetch(venue, symbol, first, last)}")
+            raise BacktestError(f"no trades of {symbol} at {venue} from {first} to {last}; {remedy}")
         found.append(Instrument(*row.row(0)))
     return tuple(found)
-
-
-def _fetch(venue: str, symbol: str, first: dt.date, last: dt.date) -> str:
-    return f"`tapeflow backfill --venue {venue} --symbols {symbol} --from {first} --to {last}` fetches them"
 
 
 def save(made: Backtest, folder: Path) -> Path:

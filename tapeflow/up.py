@@ -125,7 +125,7 @@ def _batch_environment(base: Settings, *, demo: bool) -> dict[str, str]:
         "DAGSTER_HOME": str(settings.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "TAPEFLOW_DATA": str(base.data.absolute()),
-        **({"TAPEFLOW_USE_DEMO": "yes"} if demo else {}),
+        **({home.USE_DEMO: "yes"} if demo else {}),
     }
 
 

@@ -34,11 +34,12 @@ def render(
     episode: str | None = None,
     headlines: Sequence[str] = (),
     draft: Draft | None = None,
+    option: str = "",
 ) -> Brief:
     """Return the brief; with a draft, which must have been checked, its lines stand for levels, changes and evidence.
 
     The state of the data, confidence, counter-evidence, falsifiers, their record and what is not known are always the template's.
-    `headlines` are quoted. `writer` is left to the caller.
+    `headlines` are quoted; `option` ends the command that is told. `writer` is left to the caller.
     """
     facts = {fact.id: fact for sheet in sheets for fact in sheet.facts}
     names = Names((sheet.venue, sheet.symbol) for sheet in sheets)
@@ -55,7 +56,7 @@ def render(
     told = [[one_line(insert(line, facts, marked=True)) for line in section] for section in sections]
     quoted = [["Headlines, quoted as they were published", *(_item(f"\u201c{plain(h)}\u201d") for h in headlines[:HEADLINES])]]
     told += quoted if headlines else []
-    foot = f"Run any number again: tapeflow fact {next(iter(facts), 'F1')} --brief {brief_id}"
+    foot = f"Run any number again: tapeflow fact {next(iter(facts), 'F1')} --brief {brief_id}{option}"
     head_text = "\n".join(head)
     thread = "\n\n".join(["\n".join(section) for section in told] + [foot])
     alone = sheets[0] if len(sheets) == 1 else None

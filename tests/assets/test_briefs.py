@@ -78,6 +78,16 @@ def put_so_far() -> list[tuple[str, str | None]]:
         box.close()
 
 
+@pytest.mark.parametrize(("demo", "option"), [("", ""), ("yes", " --demo")])
+def test_a_brief_ends_with_the_command_for_the_lake_it_was_made_of(
+    demo: str, option: str, lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAPEFLOW_USE_DEMO", demo)
+    brief = told(materialize(instance))["brief"]
+    (row,) = lake.table("briefs").collect().to_dicts()
+    assert row["thread"].endswith(f" --brief {brief}{option}")
+
+
 @pytest.mark.usefixtures("lake")
 def test_a_brief_is_kept_with_its_facts_and_shown(lake: Lake, instance: dg.DagsterInstance) -> None:
     figures = told(materialize(instance))
