@@ -86,7 +86,8 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
             found[symbol]["trades"] = trades.compact()
     for table in DERIVED if compared else ():
         old = _by_symbol(_derived(table, read(lake, table, live[table], symbols)))
-        new = _by_symbol(sides.made.alerts if table == "alerts" else _made(lake, sides, table))
+        new = _by_symbol(sides.made.alerts if table == "alerts" else read(lake, table, sides.staged.get(table, [])))
+        sealed = _sealed_before(lake, sides, table)
         nothing = pl.DataFrame(TABLES[table].lake_schema.empty_table())
         for symbol in symbols:
             mine, ours = old.get(symbol, nothing), new.get(symbol, nothing)
@@ -94,14 +95,34 @@ def details(lake: Lake, sides: Sides, watch: Callable[[int], None]) -> dict[str,
                 differences.clock_causes(mine, ours, causes[symbol])
                 if not sides.whole[symbol] and ours.height:
                     causes[symbol].begins = int(ours["ts"].dt.epoch("us").min())  # type: ignore[arg-type]
-            found[symbol][table] = differences.compare(table, mine, ours, causes[symbol]).compact()
+            told = differences.compare(table, mine, ours if table == "alerts" else _not_in(ours, sealed, table), causes[symbol])
+            told.only_sealed += Counter(open=sides.unwritten.counts(symbol).get(table, 0) if sides.unwritten else 0)
+            before = sides.before.get(symbol, {}).get("tables", {}).get(table, {}) if sealed.height else {}
+            found[symbol][table] = _together(before, told.compact())
             watch(0)
     return {s: _merged(sides.before.get(s, {}), found[s], sides.made.refused) for s in symbols}
 
 
-def _made(lake: Lake, sides: Sides, table: str) -> pa.Table:
-    rows = read(lake, table, sides.staged.get(table, []))
-    return pa.concat_tables([rows, sides.unwritten.left(table)]) if sides.unwritten else rows
+def _sealed_before(lake: Lake, sides: Sides, table: str) -> pl.DataFrame:
+    """Return the keys of rows that stand in place of live ones since the day was sealed before: they have been compared then."""
+    files = [] if table == "alerts" else [f for f in sides.held[table] if is_sealed(f.path)]
+    return pl.DataFrame(read(lake, table, files).select(TABLES[table].key))
+
+
+def _not_in(rows: pl.DataFrame, sealed: pl.DataFrame, table: str) -> pl.DataFrame:
+    return rows.join(sealed, on=TABLES[table].key, how="anti") if sealed.height else rows
+
+
+def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return two comparisons of parts of a table as one; what was left to the flow then is in the second."""
+    told: dict[str, Any] = {"equal": before.get("equal", 0) + now["equal"]}
+    for name in ("changed", "only_live", "only_sealed", "columns"):
+        then = {reason: n for reason, n in before.get(name, {}).items() if reason != "open"}
+        if counts := Counter(then) + Counter(now.get(name, {})):
+            told[name] = dict(sorted(counts.items()))
+    if shown := [*before.get("unexplained", []), *now.get("unexplained", [])][: differences.SHOWN]:
+        told["unexplained"] = shown
+    return told
 
 
 def _reached(lake: Lake, day: Day) -> int | None:

@@ -87,7 +87,7 @@ def test_what_is_left_to_the_flow_is_told_and_the_day_is_sealed_again_when_it_is
     journal = lines(5, {})
     lake = Lake(tmp_path / "lake")
     wanted = days.streamed(tmp_path / "wanted", journal, cut=CUT)
-    seal(wanted, stored_day(wanted, days.day()), tapes.KERNELS, sealed_at_us=days.NOW)
+    once = seal(wanted, stored_day(wanted, days.day()), tapes.KERNELS, sealed_at_us=days.NOW)
     told: dict[str, Any] = {}
     for number in pieces(lake, journal):
         if number == 4:
@@ -99,10 +99,12 @@ def test_what_is_left_to_the_flow_is_told_and_the_day_is_sealed_again_when_it_is
     assert "1d" not in lake.bars(SYMBOL, "1m", end="2023-11-16").collect()["bar"]
     assert told["checks"]["sound"]["faults"] == {}
     for table, of in told["tables"].items():
-        assert set(of.get("only_sealed", {})) <= {"open", "beginning"}, (table, of)
+        assert set(of.get("only_sealed", {})) <= {"open"}, (table, of)
     assert [day for day, _ in stale(lake)] == [days.day()]
     done = seal(lake, stored_day(lake, days.day()), tapes.KERNELS, sealed_at_us=days.NOW)
     assert "unfinished" not in done.differences[SYMBOL]
+    for table, of in done.differences[SYMBOL]["tables"].items():
+        assert of == once.differences[SYMBOL]["tables"][table], table
     assert stale(lake) == []
     days.assert_same(lake, wanted)
 
