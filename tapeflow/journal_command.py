@@ -101,7 +101,7 @@ def _existing(folder: Path | None) -> Path:
         raise _refusal(*error.faults) from None
     from pipelines.store.journal import segments
 
-    if not segments(folder):
+    if not folder.is_dir() or not segments(folder):
         raise _refusal(f"no journal at {folder}; start the recorder with `tapeflow up`, or name the folder of another")
     return folder
 

@@ -12,6 +12,7 @@ from pipelines.records import Kind
 from pipelines.store.journal import segments
 from pipelines.store.journal_writer import Writer
 from pipelines.store.segment import Record
+from tapeflow.cli import main
 from tapeflow.journal_command import app
 
 T = 1_700_000_000 * 10**9
@@ -62,3 +63,11 @@ def test_refusals_say_what_to_do_with_exit_status_2(folder: Path, tmp_path: Path
     result = run(app, ["print", str(folder), "--start", "noon"])
     assert result.exit_code == 2
     assert "tapeflow: start: 'noon' is no time; use 2024-07-19" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "print"])
+def test_a_file_is_no_journal(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main(["journal", command, str(file)]) == 2
+    assert f"no journal at {file}; start the recorder" in capsys.readouterr().err
