@@ -172,9 +172,9 @@ def _put(settings: Settings, brief: Brief, reason: str, drawn: bytes) -> str:
         )
     finally:
         box.close()
-    way = (
-        "in the outbox" if slack.from_environment().is_on else f"no Slack: {slack.OFF}; it is in the lake and in the sender's log"
-    )
+    named = slack.from_environment()
+    is_on = named.is_on or (named.token and settings.briefs.slack.channels)  # a severity's channel is one for all
+    way = "in the outbox" if is_on else f"no Slack: {slack.OFF}; it is in the lake and in the sender's log"
     return f"{reason}; {way}" if new else f"{reason}; it was in the outbox before"
 
 

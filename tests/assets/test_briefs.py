@@ -137,6 +137,15 @@ def test_the_same_brief_made_again_is_sent_once(instance: dg.DagsterInstance) ->
 
 
 @pytest.mark.usefixtures("lake")
+def test_a_token_with_the_channel_of_a_severity_is_a_way_to_slack(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "x")
+    severe = settings(briefs={"slack": {"mode": "verbose", "channels": {3: "#severe"}}})
+    assert told(materialize(instance, chosen=severe))["why_sent_or_not"] == "mode is verbose; in the outbox"
+
+
+@pytest.mark.usefixtures("lake")
 def test_an_elevated_brief_is_a_reply_in_its_episode(instance: dg.DagsterInstance, lake: Lake) -> None:
     asked: dict[str, Any] = {"instruments": ["demo/BTC-USDT"], "episode": "e1", "at": "2024-07-19T04:00Z"}
     figures = told(materialize(instance, "elevated", **asked), "elevated")
