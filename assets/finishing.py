@@ -219,9 +219,13 @@ def _recorded(lake: Lake, day: Day, sealed: Seals) -> set[str]:
     A file tells where its trades are from as well: one that was killed before its seal has no seal to tell it.
     """
     archived = {symbol for symbol, row in sealed.items() if row["source"] not in RECORDED}
-    files = files_of(lake, "trades", day)
-    ours = [f for f in files if not is_sealed(f.path) or told(lake, "trades", f).get("source", LIVE) in RECORDED]
-    return {symbol for file in ours for symbol in symbols_in(lake, "trades", file)} - archived
+    found = set()
+    for file in files_of(lake, "trades", day):
+        sources = {LIVE} if not is_sealed(file.path) else set(told(lake, "trades", file).get("source", LIVE).split("; "))
+        if ours := sources & set(RECORDED):
+            mine = symbols_in(lake, "trades", file) - archived
+            found |= mine if sources == ours else mine & sealed.keys()  # of several sources, its seal says whose is which
+    return found
 
 
 def seals_of(lake: Lake, day: Day) -> Seals:

@@ -327,13 +327,16 @@ class _Sealing:
         more = {s: {UNFINISHED: self.unwritten.counts(s)} if self.unwritten else {} for s in found}
         return {s: {**told.get(s, {}), **more[s], **self._made_of(s), "checks": of} for s, of in found.items()}
 
+    def _source(self, symbol: str) -> str:
+        return self.tape.sources[symbol] if isinstance(self.tape, StoredDay) else self.tape.source
+
     def _made_of(self, symbol: str) -> dict[str, dict[str, str]]:
         """Return the SHA-256 of the archive's files that the rows of a symbol are made of, by name."""
         if isinstance(self.tape, ArchiveDay):
             place = self.plan.symbols.index(symbol)
             names = [file.path.name for file in self.tape.files[place]]
             return {FILES: dict(zip(names, self.tape.checksums[place], strict=True))}
-        before = self.plan.seals.get(symbol, {}) if self.tape.source != LIVE else {}
+        before = self.plan.seals.get(symbol, {}) if self._source(symbol) != LIVE else {}
         return {FILES: known} if (known := _details(before).get(FILES)) else {}
 
     def _describe(self) -> None:
@@ -390,7 +393,7 @@ class _Sealing:
             "symbol": symbol,
             "ts": begin,
             "end": end,
-            "source": self.tape.source,
+            "source": self._source(symbol),
             "trades": totals.trades,
             "volume": totals.volume,
             "notional": totals.notional,

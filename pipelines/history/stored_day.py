@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pipelines.history import earlier
 from pipelines.history.day import Day
-from pipelines.history.stored_files import SEAL, files_of, is_sealed, symbols_in, writer_of
+from pipelines.history.stored_files import LIVE, SEAL, files_of, is_sealed, symbols_in, writer_of
 from pipelines.market import Flag, Instrument
 from pipelines.store import LakeError
 from pipelines.store.lake import Lake
@@ -78,6 +78,8 @@ class StoredDay:
     ----------
     files : list of str
         The files of table `trades` that it is made of.
+    sources : dict of symbol to str
+        Where each came from: one may have been recorded and another taken from an archive.
     """
 
     lake: Lake
@@ -87,6 +89,7 @@ class StoredDay:
     source: str
     digest: str
     files: tuple[str, ...]
+    sources: dict[str, str]
     found: dict[str, Found] = field(default_factory=dict)
 
     def pieces(self) -> Iterator[Rows]:
@@ -163,12 +166,12 @@ def stored_day(lake: Lake, day: Day) -> StoredDay:
     if len(tapes) > 1:
         raise LakeError(f"the lake holds both aggregated trades and fills of {day}; load one of them with --replace")
     seals = earlier.newest_seals(lake, day.venue).get(day.date, {})
-    ours = all(is_sealed(f.path) for f in files)
-    known = {seals[s]["source"] for s in symbols if s in seals} if ours else set()
-    source = "; ".join(sorted(text for text in known if text)) or "live"
+    loose = set().union(*(symbols_in(lake, "trades", f) for f in files if not is_sealed(f.path)))
+    sources = {s: (s not in loose and seals.get(s, {}).get("source")) or LIVE for s in symbols}
+    source = "; ".join(sorted(set(sources.values())))
     instruments = tuple(described(lake, day.venue, symbol) or _told_by(symbol, day.venue) for symbol in symbols)
     paths = tuple(f.path for f in files)
-    return StoredDay(lake, day, "fill" if tapes == {"fill"} else "agg", instruments, source, _digest(files), paths)
+    return StoredDay(lake, day, "fill" if tapes == {"fill"} else "agg", instruments, source, _digest(files), paths, sources)
 
 
 def _digest(files: Sequence[Staged]) -> str:

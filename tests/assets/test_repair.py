@@ -115,6 +115,23 @@ def test_a_day_may_be_taken_whole_from_the_archive(recorded: House, archive: Arc
     assert seal["source"] == "made-up.zip"
 
 
+def test_a_day_of_which_one_symbol_was_recorded_and_one_taken_from_the_archive_keeps_both_so(
+    recorded: House, archive: Archive
+) -> None:
+    """Sealed again, in one pass of all that is stored, neither becomes the other."""
+    other = tapes.INSTRUMENTS[1].symbol
+    assert [o.status for o in finish_all(recorded, [DAY], Ask(symbols=(other,)))] == ["sealed"]
+    for late in (0, 1, 2):
+        if late:
+            trades = rows.trades(tape()[99 + late : 100 + late], [VENUE], [AAA[0].symbol], ["agg"])
+            put(recorded, "trades", trades, str(late))
+        assert [(o.status, o.error) for o in finish_all(recorded, [DAY], Ask())] == [("sealed", "")]
+        sources = {symbol: row["source"] for symbol, row in finishing.seals_of(recorded.lake, DAY).items()}
+        assert sources == {AAA[0].symbol: "live", other: "made-up.zip"}
+        assert finishing.due(recorded.lake, None) == []
+    assert archive.asked == [DAY]
+
+
 class Venue(BaseHTTPRequestHandler):
     """Answers `aggTrades` of the day from its tape, three at a time, without one that it has lost."""
 
