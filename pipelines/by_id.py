@@ -247,11 +247,9 @@ class ById:
         """Note that the recorder found, or must assume, that trades are missing."""
         first = self.next_id if first is None else first
         for gap in self.gaps:
-            if not gap.told and last is None:
-                gap.told, gap.reason, gap.first = True, reason, first
-                return
-            if gap.first == first:  # a recorder that begins again opens what was open
-                gap.last = last
+            if gap.first == first or (not gap.told and last is None):  # a recorder that begins again opens what was open
+                gap.reason = gap.reason if gap.told else reason
+                gap.told, gap.first, gap.last = True, first, last
                 return
         self.gaps.append(_Gap(first, last, self.last_ts, now_ns, reason, told=True))
         self.gaps.sort(key=lambda gap: gap.first)

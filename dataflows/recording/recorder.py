@@ -55,6 +55,7 @@ class Recorder:
         self._board = Switchboard()
         self._memory = Memory({}, {}, [], {})
         self._pending: set[str] = set()
+        self._settling = asyncio.Lock()
         self.news = news.Poller(self)
         self.writer = Writer(
             settings.journal_dir,
@@ -332,16 +333,22 @@ class Recorder:
 
     async def _settle_pending(self) -> None:
         """Bring up the venues whose settings are not in force yet; those that do not answer stay for the next time."""
-        for name in sorted(self._pending & self.stations.keys()):
-            station = self.stations[name]
-            try:
-                await station.adopt(await station.prepare(self.settings.venues[name]), self._memory)
-            except Unknown as error:
-                self._refused.tell("settings", error.faults)
-            except RestError as error:
-                station.tell_waits(error)
-                continue
-            self._pending.discard(name)
+        async with self._settling:
+            for name, station in sorted(self.stations.items()):
+                wanted = self.settings.venues.get(name)
+                if name not in self._pending or wanted is None:
+                    continue
+                try:
+                    prepared = await station.prepare(wanted)
+                    if self.settings.venues.get(name) != wanted or self.stations.get(name) is not station:
+                        continue  # the settings were changed meanwhile
+                    await station.adopt(prepared, self._memory)
+                except Unknown as error:
+                    self._refused.tell("settings", error.faults)
+                except RestError as error:
+                    station.tell_waits(error)
+                    continue
+                self._pending.discard(name)
 
 
 class _Time(msgspec.Struct, rename="camel"):

@@ -203,6 +203,17 @@ def test_a_connection_lost_while_a_hole_is_mended_stops_the_clock_still_when_it_
     assert lines(made) == [(1, 3, 2, 2, "missing_ids", "repaired"), (3, 7, 4, 4, "reconnect", "repaired")]
 
 
+def test_a_lost_connection_may_turn_out_to_be_a_hole_with_both_ends() -> None:
+    made = order(contiguous=True)
+    push(made, row(1, at=1))
+    made.connection_lost(0, (DAY + 2) * SECOND)
+    push(made, row(4, at=4))
+    made.gap_opened(0, "missing_ids", 2, 3, (DAY + 5) * SECOND)
+    push(made, row(2, at=2, flags=REPAIRED), row(3, at=3, flags=REPAIRED))
+    made.gap_closed(0, "repaired", 2, 3, (DAY + 6) * SECOND)
+    assert lines(made) == [(1, 4, 2, 3, "missing_ids", "repaired")]
+
+
 def test_what_was_open_when_a_recorder_ended_is_over_with_what_the_next_one_mends() -> None:
     made = order(contiguous=True)
     push(made, row(1, at=1))
