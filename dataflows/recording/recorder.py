@@ -55,7 +55,7 @@ class Recorder:
         self._board = Switchboard()
         self._memory = Memory({}, {}, [], {})
         self._pending: set[str] = set()
-        self._settling = asyncio.Lock()
+        self._changing = asyncio.Lock()  # a venue must not be taken out while it is brought up
         self.news = news.Poller(self)
         self.writer = Writer(
             settings.journal_dir,
@@ -275,7 +275,7 @@ class Recorder:
             _every(1, self._publish),
             _every(1, self._look),
             _every(minute / 3, self._refer),
-            _every(min(AGAIN_S, minute), self._settle_pending),
+            _every(min(AGAIN_S, minute), self._settle),
             _every(60 * minute, self._expire),
         ]
 
@@ -313,19 +313,24 @@ class Recorder:
 
     async def change(self, settings: Settings) -> None:
         """Record from now on what `settings` say; where the journal is and how it is cut stays as it was."""
-        self.news.settle(settings.news)
-        if settings.kernels != self.settings.kernels:
-            self.put(Kind.SETTINGS, settings.kernels.canonical())
-        before, self.settings = self.settings, self._with(settings)
-        for name in before.venues.keys() - settings.venues.keys():
-            await self.stations.pop(name).close()
-        for name, wanted in settings.venues.items():
-            if name not in self.stations:
-                self.stations[name] = self._station(name, settings)
-                self._pending.add(name)
-            elif wanted != before.venues[name]:
-                self._pending.add(name)
-        await self._settle_pending()
+        async with self._changing:
+            self.news.settle(settings.news)
+            if settings.kernels != self.settings.kernels:
+                self.put(Kind.SETTINGS, settings.kernels.canonical())
+            before, self.settings = self.settings, self._with(settings)
+            for name in before.venues.keys() - settings.venues.keys():
+                await self.stations.pop(name).close()
+            for name, wanted in settings.venues.items():
+                if name not in self.stations:
+                    self.stations[name] = self._station(name, settings)
+                    self._pending.add(name)
+                elif wanted != before.venues[name]:
+                    self._pending.add(name)
+            await self._settle_pending()
+
+    async def _settle(self) -> None:
+        async with self._changing:
+            await self._settle_pending()
 
     def _with(self, edited: Settings) -> Settings:
         changed = {name: getattr(edited, name) for name in ("venues", "endpoints", "kernels", "news")}
@@ -333,22 +338,16 @@ class Recorder:
 
     async def _settle_pending(self) -> None:
         """Bring up the venues whose settings are not in force yet; those that do not answer stay for the next time."""
-        async with self._settling:
-            for name, station in sorted(self.stations.items()):
-                wanted = self.settings.venues.get(name)
-                if name not in self._pending or wanted is None:
-                    continue
-                try:
-                    prepared = await station.prepare(wanted)
-                    if self.settings.venues.get(name) != wanted or self.stations.get(name) is not station:
-                        continue  # the settings were changed meanwhile
-                    await station.adopt(prepared, self._memory)
-                except Unknown as error:
-                    self._refused.tell("settings", error.faults)
-                except RestError as error:
-                    station.tell_waits(error)
-                    continue
-                self._pending.discard(name)
+        for name in sorted(self._pending & self.stations.keys()):
+            station = self.stations[name]
+            try:
+                await station.adopt(await station.prepare(self.settings.venues[name]), self._memory)
+            except Unknown as error:
+                self._refused.tell("settings", error.faults)
+            except RestError as error:
+                station.tell_waits(error)
+                continue
+            self._pending.discard(name)
 
 
 class _Time(msgspec.Struct, rename="camel"):

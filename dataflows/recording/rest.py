@@ -97,6 +97,8 @@ class Rest:
                 await asyncio.sleep(wait)
             if self.refused:
                 raise RestError(self.refused, final=True, refused=True)
+            if self._client.is_closed:
+                raise RestError(f"{self.venue.name}: no longer recorded", final=True)
             try:
                 answer = await self._client.get(request.path, params=request.params)
             except httpx.HTTPError as error:

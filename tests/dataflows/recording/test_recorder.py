@@ -17,6 +17,7 @@ import pytest
 from dataflows.recording.clock import date_of
 from dataflows.recording.recorder import Recorder
 from dataflows.recording.refusal import REFUSED_S
+from dataflows.recording.station import Preparation, Station
 from pipelines.settings import Settings, SettingsError, Venue
 from pipelines.store.journal import segments
 from pipelines.store.journal_report import entries
@@ -117,6 +118,34 @@ def test_symbols_edited_take_effect_without_a_hole(tmp_path: Path, monkeypatch: 
     assert [r["symbol"] for r in written.payloads("reference")][-1] == "ETHUSDT"
     assert written.gaps() == []
     assert set(written.ids()) == set(range(min(written.ids()), max(written.ids()) + 1))
+
+
+def test_a_venue_taken_out_while_it_is_asked_is_closed_behind_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Station.prepare
+
+    async def play() -> Settings:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def slow(station: Station, wanted: Venue) -> Preparation:
+            asked.set()
+            await answer.wait()
+            return await prepare(station, wanted)
+
+        async with exchange(BTC, "ETHUSDT") as made:
+            wanted = settings(tmp_path, made)
+            async with recording(wanted) as recorder:
+                monkeypatch.setattr(Station, "prepare", slow)
+                more = asyncio.create_task(recorder.change(settings(tmp_path, made, "BTC-USDT", "ETH-USDT")))
+                await asked.wait()
+                none = asyncio.create_task(recorder.change(wanted.model_copy(update={"venues": {}})))
+                await asyncio.sleep(0)  # the second has begun
+                answer.set()
+                await asyncio.gather(more, none)
+                assert not recorder.stations
+        return wanted
+
+    told = Written(asyncio.run(play())).payloads("instruments")
+    assert [len(record["instruments"]) for record in told] == [1, 2]
 
 
 def test_unknown_symbols_and_venues_that_do_not_answer_are_told_all_at_once(tmp_path: Path) -> None:
