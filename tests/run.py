@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BESIDE = (("tests/faults", "tests/deploy"), ("tests/assets", "tests/dataflows", "tests/playback"))
+BESIDE = (("tests/faults", "tests/deploy"), ("tests/archive", "tests/assets", "tests/dataflows", "tests/playback"))
 """What runs beside the rest, each group in a process of its own."""
 OK = (0, 5)
 """Exit statuses of pytest: all passed; none was chosen."""

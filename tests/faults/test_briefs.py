@@ -29,7 +29,7 @@ LAUNCH = """mutation($p: LaunchBackfillParams!) {
 }"""
 RUNS = "{ runsOrError(filter: {statuses: [STARTED]}) { ... on Runs { results { tags { key } } } } }"
 TABLES = ("trades", "bars", "vpin", "features", "posture", "alerts")
-DAYS = 6
+DAYS = 25
 TOLD_S, BRIEF_S = 10.0, 90.0
 
 
